@@ -1,0 +1,10 @@
+//! What every room of the core shares: time, ids, seeded random and limits.
+
+pub mod id;
+pub mod limits;
+pub mod random;
+pub mod time;
+
+pub use id::{Epoch, Incarnation, Lsn, NodeIndex, Position};
+pub use random::Random;
+pub use time::{ClusterTime, LocalTime, WallTime};

@@ -1,0 +1,1 @@
+//! SDP, RTP and the relay: one packet in, what goes out.

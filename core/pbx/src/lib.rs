@@ -1,0 +1,1 @@
+//! Asterisk's files, registrar, dialplan, calls and their records.

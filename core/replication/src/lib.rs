@@ -1,0 +1,1 @@
+//! The log, its snapshot and the stream that carries it; generic over what it carries.

@@ -1,0 +1,1 @@
+//! SIP messages, transactions and dialogs as plain data; knows no transport.

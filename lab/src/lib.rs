@@ -1,0 +1,1 @@
+//! Hosts in network namespaces, phones, faults and the drill.

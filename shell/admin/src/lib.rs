@@ -1,0 +1,1 @@
+//! Configuration file, command line and the operator's socket.

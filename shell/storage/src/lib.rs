@@ -1,0 +1,1 @@
+//! Journal, epoch and call records on disk.
