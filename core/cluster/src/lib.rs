@@ -1,1 +1,19 @@
 //! Who is active: heartbeats, failure detection, epochs, neighbours told. Knows nothing of SIP.
+//!
+//! Read `cluster` first: the rules of the role. `heartbeat` is what the nodes tell each other, `peer` what one knows
+//! of the other, `timing` the intervals, `clock` the pair's common time.
+
+pub mod clock;
+pub mod cluster;
+pub mod heartbeat;
+pub mod neighbours;
+pub mod output;
+pub mod peer;
+pub mod timing;
+
+pub use clock::ClusterClock;
+pub use cluster::{Cluster, Durable, Failback, ResumeActive, Settings};
+pub use heartbeat::{Heartbeat, HeartbeatError, Role};
+pub use output::{Notice, Output, SwitchOverRefused};
+pub use peer::{Link, PeerView};
+pub use timing::Timing;

@@ -1,1 +1,22 @@
-//! The whole node as one pure machine: handle(now, event) -> actions.
+//! The whole node as one pure machine: `handle(now, event) -> actions`.
+//!
+//! Read `event` and `action` first: they are everything a node sees and does. `node` joins the rooms; `outbox` is
+//! commit before send.
+
+pub mod action;
+pub mod event;
+pub mod node;
+pub mod outbox;
+pub mod status;
+
+pub use action::{Action, Tell};
+pub use event::{Event, Now, Operator};
+pub use node::{Node, Recovered, Settings};
+pub use status::{Answer, CallLine, PeerLine, PhoneLine, Status};
+
+// What the shell and the simulator need of the rooms below, so that they depend on this crate alone.
+pub use base;
+pub use cluster;
+pub use media;
+pub use pbx;
+pub use replication;

@@ -1,1 +1,15 @@
 //! Asterisk's files, registrar, dialplan, calls and their records.
+
+pub mod authentication;
+pub mod call;
+pub mod conf;
+pub mod configuration;
+pub mod dialplan;
+pub mod object;
+#[allow(clippy::module_inception)]
+pub mod pbx;
+pub mod qualify;
+pub mod record;
+pub mod registrar;
+
+pub use pbx::{CallView, Now, Output, Pbx, PhoneView, Settings};

@@ -1,1 +1,20 @@
 //! The log, its snapshot and the stream that carries it; generic over what it carries.
+//!
+//! Read `store` and `entry` first (what is replicated), then `log` (its order), `session` (what two logs say to each
+//! other), `stream` (how it travels) and `peering` (a stream and a session that are reset together).
+
+pub mod entry;
+pub mod log;
+pub mod message;
+pub mod peering;
+pub mod session;
+pub mod store;
+pub mod stream;
+
+pub use entry::{Entry, EntryError};
+pub use log::{AppendError, ApplyError, Checkpoint, Log, Recovery};
+pub use message::{Message, MessageError};
+pub use peering::Peering;
+pub use session::{Counters, Lag, Session, SessionError, SessionEvent, SessionRole};
+pub use store::{Checksum, Checksums, Delta, Key, Store};
+pub use stream::{Stream, StreamError};

@@ -1,1 +1,12 @@
 //! Sockets, addresses, neighbours, the peer link, the parent process and the RTP threads.
+
+pub mod channel;
+pub mod clock;
+pub mod key;
+pub mod link;
+pub mod neighbours;
+pub mod netlink;
+pub mod parent;
+pub mod realtime;
+pub mod rtp;
+pub mod sockets;

@@ -1,1 +1,10 @@
-//! Journal, epoch and call records on disk.
+//! What this node keeps on its disk: the journal of the log, the epochs, and the call records.
+//!
+//! `journal` writes at once and syncs in groups, on threads of its own, so that no disk is on the path of a call or a
+//! takeover. `cdr` is the store of call records.
+
+pub mod cdr;
+pub mod journal;
+
+pub use cdr::{CdrFilter, CdrRow, CdrStore};
+pub use journal::{Journal, JournalError, JournalEvent, Opened};

@@ -1,0 +1,486 @@
+//! Who is active: the machine that turns heartbeats and deadlines into a role.
+//!
+//! ```text
+//!              peer active, or it leads              peer down and synced, handed over, or long silence
+//!   Starting ------------------------------> Standby -------------------------------------------------> Active
+//!      |                                        ^                                                          |
+//!      |                                        +---------- peer active in a greater epoch, or leaving ----+
+//!      +----------------------- nobody heard, or we lead --------------------------------------------------^
+//! ```
+//!
+//! Inputs return what to do; `deadline` says when `timeout` must be called. The transitions are in `role`.
+
+use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
+use minicbor::{Decode, Encode};
+
+use crate::clock::ClusterClock;
+use crate::heartbeat::{Heartbeat, Role, VERSION};
+use crate::neighbours::Schedule;
+use crate::output::{Notice, Output, SwitchOverRefused};
+use crate::peer::{Arrival, Peer, PeerView};
+use crate::timing::Timing;
+
+mod role;
+#[cfg(test)]
+mod tests;
+
+/// Whether the role goes back to the node of greater priority by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Failback {
+    /// Only when an operator asks: each move is a risk and a short silence.
+    #[default]
+    #[n(0)]
+    Manual,
+    /// When it has been in step for the settling time.
+    #[n(1)]
+    Automatic,
+}
+
+/// The parent kept the address because no protected peer existed when the daemon died: serve again at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ResumeActive {
+    /// The epoch of the daemon that died, as far as the parent knows it.
+    #[n(0)]
+    pub epoch: Epoch,
+}
+
+/// What does not change during the life of a daemon.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Settings {
+    #[n(0)]
+    pub index: NodeIndex,
+    #[n(1)]
+    pub name: String,
+    /// Who is active when both are well and neither has more: the greater one.
+    #[n(2)]
+    pub priority: u8,
+    /// Without a peer the node is active at once and stays alone.
+    #[n(3)]
+    pub has_peer: bool,
+    #[n(4)]
+    pub failback: Failback,
+    #[n(5)]
+    pub timing: Timing,
+    #[n(6)]
+    pub restart: Option<ResumeActive>,
+}
+
+/// What the disk remembers of epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Durable {
+    /// The greatest one known: of the last `EpochKnown` that was written and of the journal's last entry.
+    #[n(0)]
+    pub epoch: Epoch,
+    /// The last `ReserveEpoch` that was written. It may have been used, so it is not used again after a restart.
+    #[n(1)]
+    pub reserved: Epoch,
+}
+
+/// The machine. Its owner calls each input with the present local time, which never runs backwards.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Cluster {
+    #[n(0)]
+    settings: Settings,
+    #[n(1)]
+    incarnation: Incarnation,
+    #[n(2)]
+    role: Role,
+    /// The epoch we lead in; as standby that of the leader we follow.
+    #[n(3)]
+    epoch: Epoch,
+    /// The greatest epoch we know of.
+    #[n(4)]
+    known: Epoch,
+    /// The greatest epoch that was reserved for us, in this life or before it.
+    #[n(5)]
+    reserved: Epoch,
+    /// Whether `reserved` was reserved in this life, so that nobody can have used it.
+    #[n(6)]
+    reserved_now: bool,
+    /// The greatest epoch that we have asked to be reserved.
+    #[n(7)]
+    asked: Epoch,
+    #[n(8)]
+    peer: Peer,
+    #[n(9)]
+    clock: ClusterClock,
+    #[n(10)]
+    position: Position,
+    #[n(11)]
+    heard_phones_at: Option<ClusterTime>,
+    #[n(12)]
+    carrier: bool,
+    #[n(13)]
+    leaving: bool,
+    /// Starting: serve without listening first.
+    #[n(14)]
+    at_once: bool,
+    /// Starting: until when it listens.
+    #[n(15)]
+    listen_until: LocalTime,
+    /// Standby: our log is in step with the leader's.
+    #[n(16)]
+    synced: bool,
+    /// Standby: the leader has told the phones what we do not have.
+    #[n(17)]
+    told_alone: bool,
+    /// Standby: when the leader was last heard as leader.
+    #[n(18)]
+    leader_heard_at: LocalTime,
+    /// Standby: there is proof that the leader's daemon is gone, so that its silence need not be waited for.
+    #[n(19)]
+    leader_gone: bool,
+    /// Active: we have told the phones, or may tell them any time, what the peer does not have.
+    #[n(20)]
+    alone: bool,
+    /// Active: since when the follower has been in step.
+    #[n(21)]
+    in_step_since: Option<LocalTime>,
+    /// Active: until when the hand-over may take.
+    #[n(22)]
+    hand_over_until: Option<LocalTime>,
+    /// Active: the peer is active, too, in a lower epoch.
+    #[n(23)]
+    double_active: bool,
+    #[n(24)]
+    neighbours: Schedule,
+    #[n(25)]
+    sequence: u64,
+    #[n(26)]
+    heartbeat_at: LocalTime,
+    /// Something changed that the peer must know before the next regular heartbeat.
+    #[n(27)]
+    heartbeat_due: bool,
+    /// When `timeout` was last called: deadlines up to then have been judged.
+    #[n(28)]
+    judged_at: Option<LocalTime>,
+    #[n(29)]
+    noticed: Noticed,
+}
+
+/// What was reported already, so that each condition is reported once while it lasts.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+struct Noticed {
+    #[n(0)]
+    no_carrier: bool,
+    #[n(1)]
+    same_index: bool,
+    #[n(2)]
+    stale: Option<Epoch>,
+    #[n(3)]
+    refused: Option<Incarnation>,
+}
+
+impl Cluster {
+    /// A starting node whose log stands at `position`. It has asked for nothing yet: its deadline is `now`.
+    pub fn new(
+        settings: Settings,
+        durable: Durable,
+        incarnation: Incarnation,
+        position: Position,
+        now: LocalTime,
+    ) -> Self {
+        let resumed = settings.restart.map(|restart| restart.epoch).unwrap_or_default();
+        Self {
+            incarnation,
+            role: Role::Starting,
+            epoch: Epoch::default(),
+            known: durable.epoch.max(position.epoch).max(resumed),
+            reserved: durable.reserved,
+            reserved_now: false,
+            asked: Epoch::default(),
+            peer: Peer::default(),
+            clock: ClusterClock::default(),
+            position,
+            heard_phones_at: None,
+            carrier: true,
+            leaving: false,
+            at_once: !settings.has_peer || settings.restart.is_some(),
+            listen_until: now + settings.timing.startup_wait,
+            synced: false,
+            told_alone: false,
+            leader_heard_at: now,
+            leader_gone: false,
+            alone: false,
+            in_step_since: None,
+            hand_over_until: None,
+            double_active: false,
+            neighbours: Schedule::default(),
+            sequence: 0,
+            heartbeat_at: now,
+            heartbeat_due: false,
+            judged_at: None,
+            noticed: Noticed::default(),
+            settings,
+        }
+    }
+
+    /// An authenticated heartbeat came on this link. Copies from several links are all given.
+    pub fn heartbeat(&mut self, now: LocalTime, link: u8, heartbeat: Heartbeat) -> Vec<Output> {
+        let mut out = Vec::new();
+        if !self.settings.has_peer || heartbeat.incarnation == self.incarnation {
+            return out;
+        }
+        if heartbeat.index == self.settings.index {
+            if !self.noticed.same_index {
+                self.noticed.same_index = true;
+                out.push(Output::Notice(Notice::SameIndex { index: heartbeat.index }));
+            }
+            return out;
+        }
+        let named = self.peer.naming;
+        match self.peer.arrive(now, link, &heartbeat, self.incarnation) {
+            Arrival::Nothing => return out,
+            Arrival::Refused => {
+                self.notice_refused(heartbeat.incarnation, link, &mut out);
+                return out;
+            }
+            // The sooner it is named, the sooner it can prove that it is alive.
+            Arrival::Unproven => self.heartbeat_due |= named != self.peer.naming,
+            Arrival::Next => self.weigh(now, &heartbeat, &mut out),
+            Arrival::Returned => {
+                self.peer_up(heartbeat.incarnation, &mut out);
+                self.weigh(now, &heartbeat, &mut out);
+            }
+            Arrival::NewLife { former_up } => {
+                if let Some(former) = former_up {
+                    self.peer_down(now, former, &mut out);
+                    self.leader_gone = true;
+                }
+                self.peer_up(heartbeat.incarnation, &mut out);
+                self.weigh(now, &heartbeat, &mut out);
+            }
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// The peer's parent says, authenticated, that this daemon is dead. It acts at once, and only if it is the one we
+    /// know.
+    pub fn farewell(&mut self, now: LocalTime, incarnation: Incarnation) -> Vec<Output> {
+        let mut out = Vec::new();
+        if self.peer.view.incarnation == Some(incarnation) {
+            self.peer_gone(now, &mut out);
+            self.finish(now, &mut out);
+        }
+        out
+    }
+
+    /// The deadline has come. The owner has first read everything that was waiting, unless it was stalled.
+    pub fn timeout(&mut self, now: LocalTime) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
+        self.judged_at = Some(now);
+        if self.peer.view.up && now.since(self.peer.view.heard_at) >= self.settings.timing.down_after {
+            self.peer.view.up = false;
+            self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), &mut out);
+        }
+        self.judge(now, &mut out);
+        self.reserve_next(&mut out);
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// `ReserveEpoch` is on the disk.
+    pub fn epoch_reserved(&mut self, now: LocalTime, epoch: Epoch) -> Vec<Output> {
+        let mut out = Vec::new();
+        if epoch.node == self.settings.index && epoch > self.reserved {
+            self.reserved = epoch;
+            self.reserved_now = true;
+        }
+        self.reserve_next(&mut out);
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// As standby: whether the log is in step with the leader's as of now. The owner says so after each step; it counts
+    /// as false after each change of role until then.
+    pub fn synced(&mut self, now: LocalTime, synced: bool) -> Vec<Output> {
+        let mut out = Vec::new();
+        if self.role == Role::Standby && self.synced != synced {
+            self.synced = synced;
+            self.heartbeat_due = true;
+            self.judge(now, &mut out);
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// As active: whether the follower is in step and has acknowledged everything that was told to the phones. The
+    /// owner says so after each step; it counts as false after each `BecomeActive` and `PeerDown` until then.
+    pub fn follower_in_step(&mut self, now: LocalTime, in_step: bool) -> Vec<Output> {
+        let mut out = Vec::new();
+        if self.role == Role::Active {
+            let in_step = in_step && self.peer.view.up;
+            if self.alone == in_step {
+                self.alone = !in_step;
+                self.heartbeat_due = true;
+            }
+            match in_step {
+                true => self.in_step_since = self.in_step_since.or(Some(now)),
+                false => self.in_step_since = None,
+            }
+            self.judge(now, &mut out);
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// An operator wants the other node to serve.
+    pub fn switch_over(&mut self, now: LocalTime) -> Result<Vec<Output>, SwitchOverRefused> {
+        self.may_hand_over()?;
+        let mut out = Vec::new();
+        self.begin_hand_over(now, &mut out);
+        self.finish(now, &mut out);
+        Ok(out)
+    }
+
+    /// The active node has stopped at `position`, which is ours, too, and hands over to us.
+    pub fn handed_over(&mut self, now: LocalTime, position: Position) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.position = position;
+        if self.role == Role::Standby && self.carrier && !self.leaving {
+            self.take_over(now, &mut out);
+        } else {
+            out.push(Output::Notice(Notice::HandOverRefused));
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// Whether the service interface has a carrier; it is taken to have one until this says otherwise.
+    pub fn carrier(&mut self, now: LocalTime, up: bool) -> Vec<Output> {
+        let mut out = Vec::new();
+        if self.carrier != up {
+            self.carrier = up;
+            self.noticed.no_carrier = false;
+            self.heartbeat_due = true;
+            if !up && self.may_hand_over().is_ok() {
+                self.begin_hand_over(now, &mut out);
+            }
+            self.judge(now, &mut out);
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// This daemon stops on purpose: it yields, tells the peer, and takes no role again.
+    pub fn leave(&mut self, now: LocalTime) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.leaving = true;
+        self.heartbeat_due = true;
+        if self.role == Role::Active {
+            self.become_standby(now, self.epoch, &mut out);
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// Where our log stands, for the heartbeats; after each step that changed it.
+    pub fn set_position(&mut self, position: Position) {
+        self.position = position;
+    }
+
+    /// When anything was last received from a phone, for the heartbeats.
+    pub fn set_heard_phones_at(&mut self, at: ClusterTime) {
+        self.heard_phones_at = Some(at);
+    }
+
+    /// Cluster time that an entry of the log carries: ours is never behind it.
+    pub fn observe(&mut self, cluster_time: ClusterTime, now: LocalTime) {
+        self.clock.observe(cluster_time, now);
+    }
+
+    pub fn clock(&self) -> ClusterClock {
+        self.clock
+    }
+
+    pub fn cluster_time(&self, now: LocalTime) -> ClusterTime {
+        self.clock.cluster_time(now)
+    }
+
+    /// When `timeout` must be called next.
+    pub fn deadline(&self) -> Option<LocalTime> {
+        let timing = &self.settings.timing;
+        let silent_at = self.peer.view.up.then(|| self.peer.view.heard_at + timing.down_after);
+        let judged = [silent_at, self.role_deadline(), self.hand_over_until, self.failback_deadline()];
+        let judged_at = self.judged_at;
+        let ahead = judged.into_iter().flatten().filter(|&at| judged_at.is_none_or(|judged_at| at > judged_at));
+        ahead.chain(self.neighbours.deadline()).chain([self.heartbeat_at]).min()
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// As active the epoch we lead in; else the greatest one known.
+    pub fn epoch(&self) -> Epoch {
+        if self.role == Role::Active { self.epoch } else { self.known }
+    }
+
+    pub fn peer(&self) -> &PeerView {
+        &self.peer.view
+    }
+
+    /// Active without a follower that has everything.
+    pub fn is_alone(&self) -> bool {
+        self.role == Role::Active && self.alone
+    }
+
+    /// As standby: we have everything and would take over at once.
+    pub fn is_synced(&self) -> bool {
+        self.role == Role::Standby && self.synced && !self.told_alone
+    }
+
+    pub fn is_handing_over(&self) -> bool {
+        self.hand_over_until.is_some()
+    }
+
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Our next heartbeat as it would be sent now.
+    fn next_heartbeat(&mut self, now: LocalTime) -> Heartbeat {
+        self.sequence += 1;
+        Heartbeat {
+            version: VERSION,
+            incarnation: self.incarnation,
+            sequence: self.sequence,
+            index: self.settings.index,
+            role: self.role,
+            epoch: self.epoch(),
+            priority: self.settings.priority,
+            position: self.position,
+            synced: self.is_synced(),
+            alone: self.is_alone(),
+            leaving: self.leaving,
+            carrier: self.carrier,
+            cluster_time: self.clock.cluster_time(now),
+            heard_phones_at: self.heard_phones_at,
+            heard: self.peer.naming,
+            name: self.settings.name.clone(),
+        }
+    }
+
+    /// What every input ends with: what is due to be told to neighbours and to the peer.
+    fn finish(&mut self, now: LocalTime, out: &mut Vec<Output>) {
+        if self.neighbours.due(now) {
+            out.push(Output::TellNeighbours);
+        }
+        if self.heartbeat_due || self.heartbeat_at <= now {
+            self.heartbeat_due = false;
+            self.heartbeat_at = now + self.settings.timing.heartbeat_interval;
+            if self.settings.has_peer {
+                out.push(Output::SendHeartbeat(Box::new(self.next_heartbeat(now))));
+            }
+        }
+    }
+
+    fn notice_refused(&mut self, incarnation: Incarnation, link: u8, out: &mut Vec<Output>) {
+        if self.noticed.refused != Some(incarnation) {
+            self.noticed.refused = Some(incarnation);
+            out.push(Output::Notice(Notice::HeartbeatRefused { incarnation, link }));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Two nodes, two links with a delay, disks that reserve epochs, and a record of everything the machines asked for.
+
+use std::time::Duration;
+
+use base::{Epoch, Incarnation, LocalTime, Lsn, NodeIndex, Position};
+
+use crate::cluster::{Cluster, Durable, Failback, Settings};
+use crate::heartbeat::{Heartbeat, Role};
+use crate::output::Output;
+use crate::timing::Timing;
+
+pub const A: usize = 0;
+pub const B: usize = 1;
+const DELAY: Duration = Duration::from_micros(200);
+const LINKS: u8 = 2;
+
+pub struct Pair {
+    pub now: LocalTime,
+    pub nodes: [Option<Cluster>; 2],
+    /// Whether what this node sends is lost.
+    pub mute: [bool; 2],
+    pub disk_is_slow: bool,
+    pub disks: [Durable; 2],
+    pub record: Vec<(LocalTime, usize, Output)>,
+    under_way: Vec<(LocalTime, usize, u8, Heartbeat)>,
+    lives: u64,
+}
+
+pub fn settings(node: usize, priority: u8) -> Settings {
+    Settings {
+        index: NodeIndex(node as u8),
+        name: ["a", "b"][node].to_owned(),
+        priority,
+        has_peer: true,
+        failback: Failback::Manual,
+        timing: Timing::default(),
+        restart: None,
+    }
+}
+
+pub fn at(number: u64, node: u8, lsn: u64) -> Position {
+    Position { epoch: epoch(number, node), lsn: Lsn(lsn) }
+}
+
+pub fn epoch(number: u64, node: u8) -> Epoch {
+    Epoch { number, node: NodeIndex(node) }
+}
+
+impl Pair {
+    pub fn new() -> Self {
+        Self {
+            now: LocalTime::from_millis(1_000),
+            nodes: [None, None],
+            mute: [false; 2],
+            disk_is_slow: false,
+            disks: [Durable::default(); 2],
+            record: Vec::new(),
+            under_way: Vec::new(),
+            lives: 0,
+        }
+    }
+
+    /// Both started together, A leading by priority, B in step.
+    pub fn in_step() -> Self {
+        let mut pair = Self::new();
+        pair.start(A, settings(A, 150), Position::default());
+        pair.start(B, settings(B, 100), Position::default());
+        pair.run(200);
+        assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
+        pair.come_into_step(A, B);
+        pair.run(100);
+        pair
+    }
+
+    pub fn start(&mut self, node: usize, settings: Settings, position: Position) {
+        self.lives += 1;
+        let incarnation = Incarnation(1_000 + self.lives);
+        self.nodes[node] = Some(Cluster::new(settings, self.disks[node], incarnation, position, self.now));
+    }
+
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    pub fn node(&mut self, node: usize) -> &mut Cluster {
+        self.nodes[node].as_mut().expect("the node runs")
+    }
+
+    pub fn roles(&self) -> [Option<Role>; 2] {
+        [A, B].map(|node| self.nodes[node].as_ref().map(Cluster::role))
+    }
+
+    /// The log of `standby` has all that `active` has, and its acknowledgement has come.
+    pub fn come_into_step(&mut self, active: usize, standby: usize) {
+        self.input(standby, |node, now| node.synced(now, true));
+        self.input(active, |node, now| node.follower_in_step(now, true));
+    }
+
+    pub fn input(&mut self, node: usize, input: impl FnOnce(&mut Cluster, LocalTime) -> Vec<Output>) {
+        let now = self.now;
+        let outputs = input(self.node(node), now);
+        self.act(node, outputs);
+    }
+
+    /// Lets `millis` pass.
+    pub fn run(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Runs until the node is in that role and says how many milliseconds that took.
+    pub fn until(&mut self, node: usize, role: Role, millis_max: u64) -> u64 {
+        let start = self.now;
+        let end = start + Duration::from_millis(millis_max);
+        while self.node(node).role() != role {
+            assert!(self.step(end), "node {node} is not {role:?} after {millis_max} ms");
+        }
+        self.now.since(start).as_millis() as u64
+    }
+
+    /// Time passes, and this node does not run.
+    pub fn stall(&mut self, node: usize, millis: u64) {
+        let stalled = self.nodes[node].take();
+        let end = self.now + Duration::from_millis(millis);
+        let mut held = Vec::new();
+        while self.step_holding(end, node, &mut held) {}
+        self.now = end;
+        self.nodes[node] = stalled;
+        self.input(node, |cluster, now| cluster.timeout(now));
+        for (link, heartbeat) in held {
+            self.input(node, |cluster, now| cluster.heartbeat(now, link, heartbeat));
+        }
+    }
+
+    pub fn count(&self, node: usize, matches: impl Fn(&Output) -> bool) -> usize {
+        self.record.iter().filter(|(_, of, output)| *of == node && matches(output)).count()
+    }
+
+    fn step(&mut self, end: LocalTime) -> bool {
+        self.step_holding(end, usize::MAX, &mut Vec::new())
+    }
+
+    fn step_holding(&mut self, end: LocalTime, held_node: usize, held: &mut Vec<(u8, Heartbeat)>) -> bool {
+        let arrival = self.under_way.iter().map(|(at, ..)| *at).min();
+        let deadline = |node: usize| self.nodes[node].as_ref().and_then(Cluster::deadline).map(|at| (at, node));
+        let timeout = [deadline(A), deadline(B)].into_iter().flatten().min();
+        let next = arrival.into_iter().chain(timeout.map(|(at, _)| at)).min();
+        let Some(next) = next.filter(|next| *next <= end) else { return false };
+        self.now = self.now.max(next);
+        if arrival == Some(next) {
+            let index = self.under_way.iter().position(|(at, ..)| *at == next).expect("it was just found");
+            let (_, to, link, heartbeat) = self.under_way.remove(index);
+            if to == held_node {
+                held.push((link, heartbeat));
+            } else if self.nodes[to].is_some() {
+                self.input(to, |node, now| node.heartbeat(now, link, heartbeat));
+            }
+        } else if let Some((_, node)) = timeout {
+            self.input(node, |cluster, now| cluster.timeout(now));
+            let deadline = self.node(node).deadline();
+            assert!(deadline.is_none_or(|at| at > self.now), "a deadline that was just judged comes again");
+        }
+        true
+    }
+
+    fn act(&mut self, node: usize, outputs: Vec<Output>) {
+        for output in outputs {
+            match &output {
+                Output::SendHeartbeat(heartbeat) if !self.mute[node] => self.carry(node, heartbeat),
+                Output::ReserveEpoch(epoch) if !self.disk_is_slow => {
+                    let epoch = *epoch;
+                    self.disks[node].reserved = epoch;
+                    self.input(node, |cluster, now| cluster.epoch_reserved(now, epoch));
+                }
+                Output::EpochKnown { epoch } => self.disks[node].epoch = *epoch,
+                _ => {}
+            }
+            self.record.push((self.now, node, output));
+        }
+    }
+
+    /// Through the real encoding, over each link, the second one slower.
+    fn carry(&mut self, from: usize, heartbeat: &Heartbeat) {
+        let bytes = heartbeat.encode();
+        for link in 0..LINKS {
+            let heartbeat = Heartbeat::decode(&bytes).expect("a node's own heartbeat is readable");
+            let at = self.now + DELAY * (1 + u32::from(link));
+            self.under_way.push((at, 1 - from, link, heartbeat));
+        }
+    }
+}

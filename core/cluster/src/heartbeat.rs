@@ -1,0 +1,114 @@
+//! The heartbeat: what a node tells its peer about itself every 30 ms on every link.
+
+use base::{ClusterTime, Epoch, Incarnation, NodeIndex, Position};
+use minicbor::{Decode, Decoder, Encode};
+
+#[cfg(test)]
+mod tests;
+
+/// The version of the heartbeat's meaning. Fields may be added under new numbers without a new version.
+pub const VERSION: u16 = 1;
+
+/// The longest encoded heartbeat; it fits a datagram on any link with room for encryption. Longer ones are refused.
+pub const HEARTBEAT_BYTES_MAX: usize = 512;
+
+/// The longest node name: what a host name may have (RFC 1035, section 2.3.4). Longer ones are refused.
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// What a node is within the pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Role {
+    /// Listening for an active peer, or waiting to learn which of two starting nodes leads.
+    #[default]
+    #[n(0)]
+    Starting,
+    /// Following an active peer, ready to take over.
+    #[n(1)]
+    Standby,
+    /// Serving: holds the address and writes the log.
+    #[n(2)]
+    Active,
+}
+
+/// One heartbeat. The shell authenticates it; the machine refuses replays by incarnation and sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Heartbeat {
+    #[n(0)]
+    pub version: u16,
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// Grows with each heartbeat of the incarnation; the copies on several links share one number.
+    #[n(2)]
+    pub sequence: u64,
+    #[n(3)]
+    pub index: NodeIndex,
+    #[n(4)]
+    pub role: Role,
+    /// Active: the epoch it leads in. Else: the greatest one it knows.
+    #[n(5)]
+    pub epoch: Epoch,
+    #[n(6)]
+    pub priority: u8,
+    /// Where its log stands.
+    #[n(7)]
+    pub position: Position,
+    /// Standby: it has everything that the active node has told the phones, and would take over at once.
+    #[n(8)]
+    pub synced: bool,
+    /// Active: it has told the phones what the peer has not acknowledged.
+    #[n(9)]
+    pub alone: bool,
+    /// It has stopped serving on purpose and will be silent.
+    #[n(10)]
+    pub leaving: bool,
+    /// Its interface has a carrier: it can serve.
+    #[n(11)]
+    pub carrier: bool,
+    #[n(12)]
+    pub cluster_time: ClusterTime,
+    /// When it last received anything from a phone.
+    #[n(13)]
+    pub heard_phones_at: Option<ClusterTime>,
+    /// The peer's incarnation that it hears. Since incarnations are random, this proves that the heartbeat was made
+    /// during that life of the peer.
+    #[n(14)]
+    pub heard: Option<Incarnation>,
+    #[n(15)]
+    pub name: String,
+}
+
+/// Why bytes are not a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeartbeatError {
+    #[error("a heartbeat has {bytes} bytes, more than {HEARTBEAT_BYTES_MAX}")]
+    TooLong { bytes: usize },
+    #[error("the bytes are not a heartbeat")]
+    Malformed,
+    #[error("a heartbeat's node name has {bytes} bytes, more than {NAME_BYTES_MAX}")]
+    NameTooLong { bytes: usize },
+}
+
+impl Heartbeat {
+    /// The encoding; within `HEARTBEAT_BYTES_MAX` when the name is within `NAME_BYTES_MAX`.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let Ok(()) = minicbor::encode(self, &mut bytes) else { unreachable!("a vector takes every byte") };
+        bytes
+    }
+
+    /// Reads exactly one heartbeat that fills `bytes`, and checks every bound.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeartbeatError> {
+        if bytes.len() > HEARTBEAT_BYTES_MAX {
+            return Err(HeartbeatError::TooLong { bytes: bytes.len() });
+        }
+        let mut decoder = Decoder::new(bytes);
+        let heartbeat: Self = decoder.decode().map_err(|_| HeartbeatError::Malformed)?;
+        if decoder.position() != bytes.len() {
+            return Err(HeartbeatError::Malformed);
+        }
+        if heartbeat.name.len() > NAME_BYTES_MAX {
+            return Err(HeartbeatError::NameTooLong { bytes: heartbeat.name.len() });
+        }
+        Ok(heartbeat)
+    }
+}

@@ -1,0 +1,105 @@
+use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position, Random};
+
+use super::{HEARTBEAT_BYTES_MAX, Heartbeat, HeartbeatError, NAME_BYTES_MAX, Role, VERSION};
+
+fn example() -> Heartbeat {
+    let epoch = Epoch { number: 7, node: NodeIndex(1) };
+    Heartbeat {
+        version: VERSION,
+        incarnation: Incarnation(0x1122_3344_5566_7788),
+        sequence: 300,
+        index: NodeIndex(1),
+        role: Role::Active,
+        epoch,
+        priority: 150,
+        position: Position { epoch, lsn: Lsn(70_000) },
+        synced: false,
+        alone: true,
+        leaving: false,
+        carrier: true,
+        cluster_time: ClusterTime(5_000_000),
+        heard_phones_at: Some(ClusterTime(4_999_000)),
+        heard: Some(Incarnation(9)),
+        name: "b".to_owned(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn encoding_stays_as_it_was() {
+    let bytes = example().encode();
+    assert_eq!(
+        hex(&bytes),
+        concat!(
+            "90011b112233445566778819012c018202808207011896828207011a00011170f4f5f4f5",
+            "1a004c4b401a004c4758096162",
+        )
+    );
+    assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
+}
+
+#[test]
+fn a_later_version_may_have_more_fields() {
+    let mut bytes = example().encode();
+    // The head of an array of 16 becomes that of an array of 17.
+    assert_eq!(bytes[0], 0x90);
+    bytes[0] = 0x91;
+    bytes.push(0x18);
+    bytes.push(99);
+    assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
+}
+
+#[test]
+fn the_largest_one_fits_its_bound() {
+    let most = u64::MAX;
+    let epoch = Epoch { number: most, node: NodeIndex(255) };
+    let heartbeat = Heartbeat {
+        version: u16::MAX,
+        incarnation: Incarnation(most),
+        sequence: most,
+        index: NodeIndex(255),
+        epoch,
+        priority: 255,
+        position: Position { epoch, lsn: Lsn(most) },
+        cluster_time: ClusterTime(most),
+        heard_phones_at: Some(ClusterTime(most)),
+        heard: Some(Incarnation(most)),
+        name: "n".repeat(NAME_BYTES_MAX),
+        ..example()
+    };
+    let bytes = heartbeat.encode();
+    assert!(bytes.len() <= HEARTBEAT_BYTES_MAX);
+    assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
+}
+
+#[test]
+fn refuses_what_is_too_long_or_followed_by_more() {
+    let long_name = Heartbeat { name: "n".repeat(NAME_BYTES_MAX + 1), ..example() };
+    let refused = Err(HeartbeatError::NameTooLong { bytes: NAME_BYTES_MAX + 1 });
+    assert_eq!(Heartbeat::decode(&long_name.encode()), refused);
+    let mut bytes = example().encode();
+    bytes.push(0);
+    assert_eq!(Heartbeat::decode(&bytes), Err(HeartbeatError::Malformed));
+    let bytes = vec![0; HEARTBEAT_BYTES_MAX + 1];
+    assert_eq!(Heartbeat::decode(&bytes), Err(HeartbeatError::TooLong { bytes: bytes.len() }));
+}
+
+#[test]
+fn any_bytes_are_read_or_refused() {
+    let mut random = Random::from_number(1);
+    let golden = example().encode();
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let mut bytes = golden.clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] = random.number() as u8;
+        }
+        bytes.truncate(random.below(2 * bytes.len() as u64) as usize);
+        read += u32::from(Heartbeat::decode(&bytes).is_ok());
+    }
+    assert!(read > 0, "none of the changed heartbeats was readable: the changes are too coarse to test anything");
+}

@@ -1,0 +1,84 @@
+//! What the cluster machine asks of its owner, and what it has to report.
+
+use std::time::Duration;
+
+use base::{Epoch, Incarnation, NodeIndex};
+
+use crate::heartbeat::Heartbeat;
+
+/// One thing to do, in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send it on every link.
+    SendHeartbeat(Box<Heartbeat>),
+    /// Serve: take the address, write the log in this epoch. Comes again with a greater epoch when a reign must be
+    /// renewed.
+    BecomeActive {
+        epoch: Epoch,
+    },
+    /// Yield the address, send nothing from it, follow the leader of this epoch.
+    BecomeStandby {
+        epoch: Epoch,
+    },
+    /// The greatest known epoch grew: raise the session's floor and write it to the disk, off the path.
+    EpochKnown {
+        epoch: Epoch,
+    },
+    /// The peer's daemon of this incarnation is heard: the log can be spoken of with it.
+    PeerUp {
+        incarnation: Incarnation,
+    },
+    /// The peer is silent, gone or superseded: wait for no acknowledgement of it.
+    PeerDown {
+        incarnation: Incarnation,
+    },
+    /// Write to the disk that this epoch is ours, then say `epoch_reserved`.
+    ReserveEpoch(Epoch),
+    /// Tell switches and hosts on the link who has the address.
+    TellNeighbours,
+    /// Take no more input, wait until the peer has everything, then hand over to it.
+    BeginHandOver,
+    /// Take input again: the peer did not take the role in time.
+    HandOverFailed,
+    Notice(Notice),
+}
+
+/// Something that an operator or a metric wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// We were not scheduled for this long beyond our deadline; the peer was given a full grace period.
+    Stalled { late: Duration },
+    /// Took the role with an epoch that no disk holds yet.
+    EpochNotReserved { epoch: Epoch },
+    /// The peer claims to be active in an epoch that is over.
+    StaleEpochRefused { epoch: Epoch, known: Epoch },
+    /// Both were active; the greater epoch stays.
+    DoubleActive { own: Epoch, peer: Epoch },
+    /// Took the role without having had everything: what the former active one told the phones last may be lost.
+    TookOverUnsynced,
+    /// The role is free, but without a carrier we do not take it.
+    NoCarrier,
+    /// The peer has our index: both nodes are configured as the same one. It is ignored.
+    SameIndex { index: NodeIndex },
+    /// A heartbeat of a life of the peer that is over, or from a link that does not exist, was refused.
+    HeartbeatRefused { incarnation: Incarnation, link: u8 },
+    /// A hand-over came while we were no standby.
+    HandOverRefused,
+}
+
+/// Why an operator's switchover does not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SwitchOverRefused {
+    #[error("this node is not active: ask the active one")]
+    NotActive,
+    #[error("the peer is down")]
+    PeerDown,
+    #[error("the peer does not have everything yet")]
+    PeerNotInStep,
+    #[error("the peer's interface has no carrier")]
+    PeerWithoutCarrier,
+    #[error("a hand-over is under way")]
+    UnderWay,
+    #[error("this node has no peer")]
+    NoPeer,
+}

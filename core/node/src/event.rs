@@ -1,0 +1,53 @@
+//! Everything that a node is told.
+
+use std::net::SocketAddr;
+
+use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
+use pbx::configuration::Loaded;
+
+/// This machine's clocks at the instant of the event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    pub local: LocalTime,
+    pub wall: WallTime,
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A datagram came to one of the SIP sockets.
+    Datagram { local: SocketAddr, source: SocketAddr, bytes: Vec<u8> },
+    /// An authenticated datagram of the peer came over a link.
+    Peer { link: u8, bytes: Vec<u8> },
+    /// The peer's parent process says, authenticated, that this daemon of its is dead.
+    Farewell { incarnation: Incarnation },
+    /// `next_timeout` has come.
+    Timeout,
+    /// The service address is ours: what was claimed with this epoch may be sent from.
+    Claimed { epoch: Epoch },
+    /// The journal has written everything up to this entry, so that it survives a crash of the process.
+    JournalWritten { lsn: Lsn },
+    /// The disk holds this reservation.
+    EpochReserved { epoch: Epoch },
+    /// This node's store of call records has these.
+    RecordsStored { identities: Vec<String> },
+    /// The configuration files were read and checked, because of `Action::LoadPbx`.
+    PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
+    /// Where the media of a leg really comes from.
+    Learned { port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
+    /// Whether the service interface has a carrier.
+    Carrier { up: bool },
+    /// Somebody asks on the operator's socket; the answer carries the same number.
+    Asked { number: u64, operator: Operator },
+}
+
+/// What an operator may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Status,
+    Phones,
+    Calls,
+    SwitchOver,
+    Reload,
+    /// The node is being shut down: hand over if there is somebody to hand over to.
+    Stop,
+}

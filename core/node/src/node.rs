@@ -1,0 +1,439 @@
+//! The node: joins cluster, log and PBX, and keeps the order in which a step's effects may leave.
+
+mod operator;
+mod peer;
+mod roles;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ClusterTime, Incarnation, LocalTime, Lsn, NodeIndex, Random};
+use cluster::{Cluster, Durable, Failback, ResumeActive, Role, Timing};
+use pbx::configuration::{Configuration, Loaded};
+use pbx::{Output as PbxOutput, Pbx};
+use replication::{Delta, Key, Log, Peering};
+use sip::transaction::Transmit;
+
+use crate::action::{Action, Tell};
+use crate::event::{Event, Now};
+use crate::outbox::{Gate, Outbox};
+
+/// Bytes of entries after which a new journal is begun, so that reading it back stays short.
+const JOURNAL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Messages sent again after a takeover, per pause: a thousand calls must not overrun the phones' or our own queues.
+const RESEND_BATCH: usize = 32;
+const RESEND_PAUSE: Duration = Duration::from_millis(2);
+
+/// What a node is, as the operator configured it.
+#[derive(Clone)]
+pub struct Settings {
+    pub name: String,
+    pub index: NodeIndex,
+    pub priority: u8,
+    /// Links to the peer; 0 for a node that is alone by design.
+    pub links: u8,
+    pub failback: Failback,
+    pub timing: Timing,
+    /// The parent kept the address for us: serve again at once.
+    pub restart: Option<ResumeActive>,
+    pub incarnation: Incarnation,
+    /// The address that phones know us by.
+    pub service: IpAddr,
+    /// The pair's secret for nonces; both nodes have the same.
+    pub secret: [u8; 32],
+}
+
+/// What the disk remembers.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    pub log: Log,
+    pub durable: Durable,
+    /// Cluster time less local time, when this machine has not been booted since it was written.
+    pub cluster_time: ClusterTime,
+}
+
+pub struct Node {
+    settings: Settings,
+    cluster: Cluster,
+    durable: Durable,
+    log: Log,
+    peering: Option<Peering>,
+    peering_with: Incarnation,
+    /// The peer was told to take the role.
+    handed_over: bool,
+    pbx: Pbx,
+    outbox: Outbox,
+    journal_written: Lsn,
+    journal_bytes: usize,
+    /// The service address is ours in the present epoch.
+    claimed: bool,
+    /// The peer took too long to acknowledge; it is not waited for until it has caught up.
+    lagging: bool,
+    /// Told when the peer last had everything.
+    protection: Protection,
+    resend: VecDeque<Transmit>,
+    resend_at: Option<LocalTime>,
+    /// Of each finished record: who has stored it.
+    stored: BTreeMap<String, Stored>,
+    stop_asked_by: Option<u64>,
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stored {
+    here: bool,
+    there: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Protection {
+    on: bool,
+    since: LocalTime,
+    unprotected: Duration,
+}
+
+impl Node {
+    /// A node as it starts: what it wants done at first comes with the first `handle`, which should be a `Timeout`
+    /// at `now`.
+    pub fn new(
+        settings: Settings,
+        configuration: Configuration,
+        recovered: Recovered,
+        mut random: Random,
+        now: Now,
+    ) -> Self {
+        let cluster_settings = cluster::Settings {
+            index: settings.index,
+            name: settings.name.clone(),
+            priority: settings.priority,
+            has_peer: settings.links > 0,
+            failback: settings.failback,
+            timing: settings.timing,
+            restart: settings.restart,
+        };
+        let Recovered { log, durable, cluster_time } = recovered;
+        let mut cluster =
+            Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
+        cluster.observe(cluster_time.max(log.cluster_time()), now.local);
+        let pbx_settings =
+            pbx::Settings { service: settings.service, index: settings.index, secret: settings.secret };
+        let seed = Random::from_seed(random.bytes());
+        let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
+        let journal_written = log.position().lsn;
+        let mut node = Self {
+            settings,
+            cluster,
+            durable,
+            log,
+            peering: None,
+            peering_with: Incarnation::default(),
+            handed_over: false,
+            pbx,
+            outbox: Outbox::default(),
+            journal_written,
+            journal_bytes: 0,
+            claimed: false,
+            lagging: false,
+            protection: Protection { since: now.local, ..Protection::default() },
+            resend: VecDeque::new(),
+            resend_at: None,
+            stored: BTreeMap::new(),
+            stop_asked_by: None,
+            actions: Vec::new(),
+        };
+        node.rebuild(now);
+        node
+    }
+
+    /// One step: the only door to the node.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        match event {
+            Event::Datagram { local, source, bytes } => {
+                if self.takes_input() {
+                    let time = self.pbx_now(now);
+                    self.pbx.datagram(time, local, source, &bytes);
+                    self.cluster.set_heard_phones_at(time.cluster);
+                }
+            }
+            Event::Peer { link, bytes } => self.peer_datagram(now, link, &bytes),
+            Event::Farewell { incarnation } => {
+                let outputs = self.cluster.farewell(now.local, incarnation);
+                self.take_cluster_outputs(now, outputs);
+            }
+            Event::Timeout => self.timeout(now),
+            Event::Claimed { epoch } => self.claimed(now, epoch),
+            Event::JournalWritten { lsn } => self.journal_written = self.journal_written.max(lsn),
+            Event::EpochReserved { epoch } => {
+                let outputs = self.cluster.epoch_reserved(now.local, epoch);
+                self.take_cluster_outputs(now, outputs);
+            }
+            Event::RecordsStored { identities } => self.records_stored_here(identities),
+            Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
+            Event::Learned { port, rtp, rtcp } => {
+                if self.takes_input() {
+                    self.pbx.learned(port, rtp, rtcp);
+                }
+            }
+            Event::Carrier { up } => {
+                let outputs = self.cluster.carrier(now.local, up);
+                self.take_cluster_outputs(now, outputs);
+            }
+            Event::Asked { number, operator } => self.asked(now, number, operator),
+        }
+        self.finish(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When `Event::Timeout` is wanted; in the past means at once.
+    pub fn next_timeout(&self) -> Option<LocalTime> {
+        let clock = self.cluster.clock();
+        let pbx = if self.takes_input() { self.pbx.deadline().map(|due| clock.local_time(due)) } else { None };
+        let hold = if self.waits_for_peer() { self.outbox.deadline() } else { None };
+        let peering = self.peering.as_ref().and_then(Peering::deadline);
+        [self.cluster.deadline(), pbx, hold, peering, self.resend_at].into_iter().flatten().min()
+    }
+
+    pub fn role(&self) -> Role {
+        self.cluster.role()
+    }
+
+    /// A death of this node now would lose nothing.
+    pub fn is_protected(&self) -> bool {
+        self.protection.on
+    }
+
+    pub fn epoch(&self) -> base::Epoch {
+        self.cluster.epoch()
+    }
+
+    pub fn pbx(&self) -> &Pbx {
+        &self.pbx
+    }
+
+    fn pbx_now(&self, now: Now) -> pbx::Now {
+        pbx::Now { cluster: self.cluster.cluster_time(now.local), wall: now.wall }
+    }
+
+    /// Phones are listened to: we are active, and not just handing over.
+    fn takes_input(&self) -> bool {
+        self.cluster.role() == Role::Active && !self.cluster.is_handing_over()
+    }
+
+    fn timeout(&mut self, now: Now) {
+        let outputs = self.cluster.timeout(now.local);
+        self.take_cluster_outputs(now, outputs);
+        if self.takes_input() {
+            let time = self.pbx_now(now);
+            self.pbx.timeout(time);
+        }
+        if self.resend_at.is_some_and(|at| at <= now.local) {
+            self.resend_some(now);
+        }
+    }
+
+    /// The end of every step: its changes go into the log, its words wait for the log, the peer is told.
+    fn finish(&mut self, now: Now) {
+        if self.cluster.role() == Role::Active {
+            self.append_changes(now);
+        }
+        let lsn = self.log.position().lsn;
+        for output in self.pbx.take_outputs() {
+            self.take_pbx_output(now, lsn, output);
+        }
+        self.tell_peer(now);
+        self.watch_protection(now);
+        let gate = self.gate();
+        let acked = self.peer_acked();
+        self.actions.extend(self.outbox.release(gate, acked));
+        if self.cluster.is_handing_over() {
+            self.hand_over_when_ready(now);
+        }
+    }
+
+    fn append_changes(&mut self, now: Now) {
+        let changes = self.pbx.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        let deltas: Vec<Delta> = changes
+            .into_iter()
+            .map(|change| Delta { key: Key::new(change.kind, change.id), value: change.value })
+            .collect();
+        let cluster_time = self.cluster.cluster_time(now.local);
+        for part in bounded(deltas) {
+            match self.log.append(self.cluster.epoch(), part, cluster_time, now.wall) {
+                Ok(entry) => {
+                    let (position, bytes) = (entry.position, entry.encode());
+                    self.journal(position, bytes);
+                }
+                Err(error) => self.actions.push(Action::Tell(Tell::Trouble(error.to_string()))),
+            }
+        }
+        self.cluster.set_position(self.log.position());
+    }
+
+    fn journal(&mut self, position: base::Position, bytes: Vec<u8>) {
+        self.journal_bytes += bytes.len();
+        self.actions.push(Action::JournalAppend { position, bytes });
+        if self.journal_bytes > JOURNAL_BYTES_MAX {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        self.journal_bytes = 0;
+        self.actions.push(Action::JournalCheckpoint(Box::new(self.log.checkpoint())));
+    }
+
+    fn take_pbx_output(&mut self, now: Now, lsn: Lsn, output: PbxOutput) {
+        let action = match output {
+            PbxOutput::Send(Transmit { local, destination, bytes }) => Action::Send { local, destination, bytes },
+            PbxOutput::Record(record) => {
+                self.stored.entry(record.identity.clone()).or_default();
+                Action::StoreRecord(record)
+            }
+            PbxOutput::OpenPort(port) => return self.actions.push(Action::OpenPort(port)),
+            PbxOutput::UpdatePort(port) => return self.actions.push(Action::UpdatePort(port)),
+            PbxOutput::ClosePort(port) => return self.actions.push(Action::ClosePort(port)),
+            PbxOutput::Trouble(text) => return self.actions.push(Action::Tell(Tell::Trouble(text))),
+        };
+        if self.cluster.role() == Role::Active {
+            self.outbox.hold(lsn, now.local, action);
+        } else if matches!(action, Action::StoreRecord(_)) {
+            self.actions.push(action);
+        }
+    }
+
+    fn gate(&self) -> Gate {
+        if !self.claimed {
+            Gate::Closed
+        } else if self.waits_for_peer() {
+            Gate::Peer { acked: self.peer_acked() }
+        } else {
+            Gate::Journal { written: self.journal_written }
+        }
+    }
+
+    /// There is a peer in step, so that nothing leaves before it has it.
+    fn waits_for_peer(&self) -> bool {
+        self.cluster.role() == Role::Active && !self.lagging && self.follower_in_step()
+    }
+
+    fn follower_in_step(&self) -> bool {
+        self.cluster.peer().up
+            && self.peering.as_ref().is_some_and(|peering| {
+                let session = peering.session();
+                session.role() == replication::SessionRole::Leader && session.in_step()
+            })
+    }
+
+    fn peer_acked(&self) -> Lsn {
+        match &self.peering {
+            Some(peering) if self.follower_in_step() => peering.session().acked().lsn,
+            _ => Lsn::ZERO,
+        }
+    }
+
+    /// Notices whether the peer has everything, and gives up waiting for one that takes too long.
+    fn watch_protection(&mut self, now: Now) {
+        let acked = self.peer_acked();
+        if self.lagging && acked >= self.log.position().lsn {
+            self.lagging = false;
+        }
+        if self.waits_for_peer() && self.outbox.deadline().is_some_and(|deadline| deadline <= now.local) && self.claimed {
+            self.lagging = true;
+        }
+        let on = match self.cluster.role() {
+            Role::Active => self.waits_for_peer() && self.outbox.peer_has_all(acked),
+            Role::Standby => self.cluster.peer().up && self.standby_in_step(),
+            Role::Starting => false,
+        };
+        if on != self.protection.on {
+            self.protection_changed(now, on);
+        }
+    }
+
+    fn protection_changed(&mut self, now: Now, on: bool) {
+        let lasted = now.local.since(self.protection.since);
+        if on {
+            self.protection.unprotected += lasted;
+            self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
+        } else {
+            self.actions.push(Action::Tell(Tell::Unprotected { cause: self.unprotected_because() }));
+        }
+        self.protection.on = on;
+        self.protection.since = now.local;
+        let outputs = match self.cluster.role() {
+            Role::Active => self.cluster.follower_in_step(now.local, on),
+            Role::Standby => self.cluster.synced(now.local, on),
+            Role::Starting => Vec::new(),
+        };
+        self.take_cluster_outputs(now, outputs);
+    }
+
+    fn unprotected_because(&self) -> &'static str {
+        match (self.settings.links, self.cluster.peer().up) {
+            (0, _) => "this node has no peer",
+            (_, false) => "the peer is down",
+            _ if self.lagging => "the peer does not keep up",
+            _ if self.cluster.role() == Role::Starting => "starting",
+            _ => "the peer is catching up",
+        }
+    }
+
+    fn rebuild(&mut self, now: Now) {
+        let time = self.pbx_now(now);
+        let objects = self.log.store().iter().map(|(key, value)| (key.kind, key.id.as_str(), value));
+        for error in self.pbx.replace(time, objects) {
+            self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
+        }
+    }
+
+    fn pbx_loaded(&mut self, now: Now, loaded: Loaded, asked_by: Option<u64>) {
+        let text = operator::reload_text(&loaded);
+        let taken = loaded.configuration.is_some();
+        if let Some(configuration) = loaded.configuration {
+            let time = self.pbx_now(now);
+            self.pbx.reconfigure(time, Arc::new(configuration));
+        }
+        if let Some(number) = asked_by {
+            self.reply(number, operator::done(taken, text));
+        }
+    }
+
+    fn resend_some(&mut self, now: Now) {
+        let batch = self.resend.len().min(RESEND_BATCH);
+        for Transmit { local, destination, bytes } in self.resend.drain(..batch) {
+            self.actions.push(Action::Send { local, destination, bytes });
+        }
+        self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);
+    }
+}
+
+/// Cuts a step's changes into entries within the log's bounds. Nearly always there is one.
+fn bounded(deltas: Vec<Delta>) -> Vec<Vec<Delta>> {
+    const ENTRY_DELTAS: usize = 1024;
+    const ENTRY_BYTES: usize = 512 * 1024;
+    let mut parts: Vec<Vec<Delta>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for delta in deltas {
+        let size = delta.value.as_ref().map_or(0, |value| value.len()) + delta.key.id.len();
+        match parts.last_mut().filter(|part| part.len() < ENTRY_DELTAS && bytes.saturating_add(size) < ENTRY_BYTES) {
+            Some(part) => {
+                bytes += size;
+                part.push(delta);
+            }
+            None => {
+                bytes = size;
+                parts.push(vec![delta]);
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests;

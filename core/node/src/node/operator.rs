@@ -1,0 +1,157 @@
+//! What operators ask, answered.
+
+use base::LocalTime;
+use cluster::Role;
+use pbx::configuration::Loaded;
+use pbx::qualify::Reachability;
+
+use super::Node;
+use crate::action::Action;
+use crate::event::{Now, Operator};
+use crate::status::{Answer, CallLine, PeerLine, PhoneLine, Status};
+
+impl Node {
+    pub(super) fn asked(&mut self, now: Now, number: u64, operator: Operator) {
+        let answer = match operator {
+            Operator::Status => Answer::Status(Box::new(self.status(now))),
+            Operator::Phones => Answer::Phones(self.phone_lines(now)),
+            Operator::Calls => Answer::Calls(self.call_lines(now)),
+            Operator::SwitchOver => self.switch_over(now),
+            Operator::Reload => return self.actions.push(Action::LoadPbx { asked_by: Some(number) }),
+            Operator::Stop => return self.stop(now, number),
+        };
+        self.reply(number, answer);
+    }
+
+    pub(super) fn reply(&mut self, number: u64, answer: Answer) {
+        self.actions.push(Action::Reply { number, answer: Box::new(answer) });
+    }
+
+    fn switch_over(&mut self, now: Now) -> Answer {
+        if self.cluster.role() == Role::Standby && self.cluster.peer().up {
+            self.ask_peer_to_switch_over();
+            return Answer::Done { text: "asked the active node to hand over".into() };
+        }
+        match self.cluster.switch_over(now.local) {
+            Ok(outputs) => {
+                self.take_cluster_outputs(now, outputs);
+                Answer::Done { text: "handing over".into() }
+            }
+            Err(refused) => Answer::Refused { text: refused.to_string() },
+        }
+    }
+
+    /// Hands over first if there is somebody; the process ends with `Action::Stopped`.
+    fn stop(&mut self, now: Now, number: u64) {
+        match self.cluster.switch_over(now.local) {
+            Ok(outputs) => {
+                self.stop_asked_by = Some(number);
+                self.take_cluster_outputs(now, outputs);
+            }
+            Err(_) => {
+                let outputs = self.cluster.leave(now.local);
+                self.take_cluster_outputs(now, outputs);
+                self.stop_asked_by = None;
+                self.actions.push(Action::Stopped);
+            }
+        }
+    }
+
+    pub fn status(&self, now: Now) -> Status {
+        let role = match self.cluster.role() {
+            Role::Active if !self.protection.on => "alone",
+            Role::Active => "active",
+            Role::Standby => "standby",
+            Role::Starting => "starting",
+        };
+        let unprotected = if self.protection.on { LocalTime::ZERO.since(LocalTime::ZERO) } else { now.local.since(self.protection.since) };
+        Status {
+            node: self.settings.name.clone(),
+            role: role.into(),
+            protected: self.protection.on,
+            unprotected_because: (!self.protection.on).then(|| self.unprotected_because().to_owned()),
+            epoch: self.cluster.epoch().to_string(),
+            lag_ms: self.lag_ms(now),
+            registrations: self.pbx.registrations(),
+            calls: self.pbx.calls_live(),
+            address: self.claimed.then(|| self.settings.service.to_string()),
+            peer: self.peer_line(now),
+            unprotected_seconds: (self.protection.unprotected + unprotected).as_secs_f64(),
+            lsn: self.log.position().lsn.0,
+            records_waiting: self.pbx.records().count(),
+            configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
+        }
+    }
+
+    fn lag_ms(&self, now: Now) -> f64 {
+        let time = self.cluster.cluster_time(now.local);
+        self.peering.as_ref().map_or(0.0, |peering| peering.session().lag(&self.log, time).age.as_secs_f64() * 1000.0)
+    }
+
+    fn peer_line(&self, now: Now) -> Option<PeerLine> {
+        let peer = self.cluster.peer();
+        let fresh = |heard: LocalTime| now.local.since(heard) < self.settings.timing.down_after;
+        (self.settings.links > 0).then(|| PeerLine {
+            name: peer.name.clone(),
+            up: peer.up,
+            role: match peer.role {
+                Role::Active => "active",
+                Role::Standby => "standby",
+                Role::Starting => "starting",
+            }
+            .into(),
+            in_step: if self.cluster.role() == Role::Active { self.follower_in_step() } else { self.standby_in_step() },
+            lsn: self.peer_lsn().0,
+            links_up: peer.links.values().filter(|link| fresh(link.heard_at)).count(),
+            links: usize::from(self.settings.links),
+        })
+    }
+
+    fn phone_lines(&self, now: Now) -> Vec<PhoneLine> {
+        let views = self.pbx.phone_views(self.pbx_now(now));
+        let line = |view: pbx::PhoneView| {
+            let (reachability, round_trip_ms) = match view.reachability {
+                Reachability::Unknown => ("unknown", None),
+                Reachability::Reachable { round_trip } => ("reachable", Some(round_trip.as_secs_f64() * 1000.0)),
+                Reachability::Unreachable => ("unreachable", None),
+            };
+            PhoneLine {
+                endpoint: view.endpoint,
+                contact: view.contact,
+                source: view.source.to_string(),
+                user_agent: view.user_agent,
+                registered_ms: view.registered.as_millis(),
+                expires_seconds: view.expires_in.as_secs(),
+                reachability: reachability.into(),
+                round_trip_ms,
+            }
+        };
+        views.into_iter().map(line).collect()
+    }
+
+    fn call_lines(&self, now: Now) -> Vec<CallLine> {
+        let views = self.pbx.call_views(self.pbx_now(now));
+        let line = |view: pbx::CallView| CallLine {
+            number: view.number,
+            identity: view.identity,
+            source: view.source,
+            destination: view.destination,
+            state: view.state.into(),
+            started_ms: view.started.as_millis(),
+            age_seconds: view.age.as_secs_f64(),
+            talked_seconds: view.talked.map(|talked| talked.as_secs_f64()),
+        };
+        views.into_iter().map(line).collect()
+    }
+}
+
+pub(super) fn done(taken: bool, text: String) -> Answer {
+    if taken { Answer::Done { text } } else { Answer::Refused { text } }
+}
+
+/// What came of reading the files, a line for each diagnostic.
+pub(super) fn reload_text(loaded: &Loaded) -> String {
+    let verdict = if loaded.configuration.is_some() { "loaded" } else { "refused: the old configuration goes on" };
+    let lines = loaded.diagnostics.iter().map(ToString::to_string);
+    std::iter::once(verdict.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+}

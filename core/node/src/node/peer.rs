@@ -1,0 +1,225 @@
+//! The peer: its heartbeats, its log, and what else the two nodes tell each other.
+
+use base::{Incarnation, Lsn};
+use cluster::{Heartbeat, Role};
+use minicbor::{Decode, Encode};
+use replication::{Peering, SessionEvent, SessionRole};
+
+use super::Node;
+use crate::action::{Action, Tell};
+use crate::event::Now;
+
+/// The first byte of a datagram between the nodes says what it is.
+pub(super) const HEARTBEAT: u8 = 1;
+const LOG: u8 = 2;
+
+/// Identities in one note; more go in several.
+const IDENTITIES_MAX: usize = 256;
+
+/// Finished records that are kept for a peer that is away. Beyond it the oldest are in our store alone.
+const RECORDS_KEPT_MAX: usize = 50_000;
+
+/// What the nodes tell each other besides the log.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+enum Note {
+    /// The follower's store has these call records.
+    #[n(0)]
+    RecordsStored(#[n(0)] Vec<String>),
+    /// An operator at the follower wants the role moved.
+    #[n(1)]
+    SwitchOver,
+}
+
+impl Node {
+    pub(super) fn peer_datagram(&mut self, now: Now, link: u8, bytes: &[u8]) {
+        match bytes.split_first() {
+            Some((&HEARTBEAT, rest)) => {
+                if let Ok(heartbeat) = Heartbeat::decode(rest) {
+                    let outputs = self.cluster.heartbeat(now.local, link, heartbeat);
+                    self.take_cluster_outputs(now, outputs);
+                }
+            }
+            Some((&LOG, rest)) => self.log_datagram(now, rest),
+            // A kind that a later version has: this one does without.
+            _ => {}
+        }
+    }
+
+    pub(super) fn send_to_peer(&mut self, kind: u8, bytes: &[u8]) {
+        let mut datagram = Vec::with_capacity(bytes.len() + 1);
+        datagram.push(kind);
+        datagram.extend_from_slice(bytes);
+        for link in 0..self.settings.links {
+            self.actions.push(Action::PeerSend { link, bytes: datagram.clone() });
+        }
+    }
+
+    pub(super) fn peer_up(&mut self, incarnation: Incarnation) {
+        self.actions.push(Action::Tell(Tell::PeerUp { incarnation }));
+        // One that was only silent goes on where it was: its late acknowledgement restores protection.
+        if self.peering.is_some() && self.peering_with == incarnation {
+            return;
+        }
+        self.peering_with = incarnation;
+        let mut peering = Peering::new(self.settings.incarnation, incarnation);
+        peering.set_epoch_floor(self.cluster.epoch());
+        match self.cluster.role() {
+            Role::Active => peering.lead(self.cluster.epoch()),
+            Role::Standby | Role::Starting => peering.follow(&self.log),
+        }
+        self.peering = Some(peering);
+        // The peer may never have heard which records we have.
+        self.store_records_again();
+    }
+
+    fn log_datagram(&mut self, now: Now, bytes: &[u8]) {
+        let Some(peering) = self.peering.as_mut() else { return };
+        let events = peering.datagram(now.local, bytes, &mut self.log);
+        for event in events {
+            self.session_event(now, event);
+        }
+    }
+
+    fn session_event(&mut self, now: Now, event: SessionEvent) {
+        match event {
+            SessionEvent::Applied(entry) => {
+                self.cluster.observe(entry.cluster_time, now.local);
+                let time = self.pbx_now(now);
+                for delta in &entry.deltas {
+                    let applied = self.pbx.apply(time, delta.key.kind, &delta.key.id, delta.value.as_deref());
+                    if let Err(error) = applied {
+                        self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
+                    }
+                }
+                self.journal(entry.position, entry.encode());
+                self.in_place(now, entry.position);
+            }
+            SessionEvent::Replaced => {
+                self.cluster.observe(self.log.cluster_time(), now.local);
+                self.rebuild(now);
+                self.checkpoint();
+                self.in_place(now, self.log.position());
+            }
+            SessionEvent::HandedOver { position } => {
+                let outputs = self.cluster.handed_over(now.local, position);
+                self.take_cluster_outputs(now, outputs);
+            }
+            SessionEvent::Differs => {
+                self.actions.push(Action::Tell(Tell::Trouble("differs from the active node: taking a snapshot".into())));
+            }
+            SessionEvent::Acked { .. } => {}
+            SessionEvent::Opaque(bytes) => self.note(now, &bytes),
+        }
+    }
+
+    /// The state as of `position` is in place, media ports too: the leader may count on it.
+    fn in_place(&mut self, now: Now, position: base::Position) {
+        self.cluster.set_position(position);
+        let lsn = position.lsn;
+        for output in self.pbx.take_outputs() {
+            self.take_pbx_output(now, lsn, output);
+        }
+        if let Some(peering) = self.peering.as_mut() {
+            peering.confirm(position);
+        }
+    }
+
+    pub(super) fn standby_in_step(&self) -> bool {
+        self.peering.as_ref().is_some_and(|peering| {
+            peering.session().role() == SessionRole::Follower && peering.session().in_step()
+        })
+    }
+
+    /// Sends what the log has for the peer, on every link.
+    pub(super) fn tell_peer(&mut self, now: Now) {
+        let Some(mut peering) = self.peering.take() else { return };
+        peering.flush(&self.log);
+        while let Some(datagram) = peering.next_datagram(now.local) {
+            self.send_to_peer(LOG, &datagram);
+        }
+        self.peering = Some(peering);
+    }
+
+    /// Everything is acknowledged: the peer may have the role.
+    pub(super) fn hand_over_when_ready(&mut self, now: Now) {
+        let position = self.log.position();
+        let ready = self.outbox.is_empty() && self.peer_acked() >= position.lsn && !self.handed_over;
+        let Some(peering) = self.peering.as_mut().filter(|_| ready) else { return };
+        self.handed_over = true;
+        peering.hand_over(position);
+        self.tell_peer(now);
+    }
+
+    fn note(&mut self, now: Now, bytes: &[u8]) {
+        match minicbor::decode::<Note>(bytes) {
+            Ok(Note::RecordsStored(identities)) => {
+                for identity in identities {
+                    self.stored.entry(identity.clone()).or_default().there = true;
+                    self.forget_if_stored(&identity);
+                }
+            }
+            Ok(Note::SwitchOver) => {
+                if let Ok(outputs) = self.cluster.switch_over(now.local) {
+                    self.take_cluster_outputs(now, outputs);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn send_note(&mut self, note: &Note) {
+        if let Some(peering) = self.peering.as_mut() {
+            // A full queue restarts the conversation with the next flush; records are told again then.
+            let _ = peering.send_opaque(pbx::object::encode(note));
+        }
+    }
+
+    pub(super) fn ask_peer_to_switch_over(&mut self) {
+        self.send_note(&Note::SwitchOver);
+    }
+
+    pub(super) fn records_stored_here(&mut self, identities: Vec<String>) {
+        for identity in &identities {
+            self.stored.entry(identity.clone()).or_default().here = true;
+        }
+        if self.cluster.role() == Role::Active {
+            for identity in &identities {
+                self.forget_if_stored(identity);
+            }
+        } else {
+            for part in identities.chunks(IDENTITIES_MAX) {
+                self.send_note(&Note::RecordsStored(part.to_vec()));
+            }
+            // The active node takes them out of the log; here they are only ours to remember until then.
+            self.stored.retain(|identity, _| self.pbx.has_record(identity));
+        }
+    }
+
+    /// A record leaves the log when every store has it.
+    fn forget_if_stored(&mut self, identity: &str) {
+        if self.cluster.role() != Role::Active {
+            return;
+        }
+        let Some(stored) = self.stored.get(identity).copied() else { return };
+        let alone = self.settings.links == 0 || self.stored.len() > RECORDS_KEPT_MAX;
+        if stored.here && (stored.there || alone) {
+            self.stored.remove(identity);
+            self.pbx.forget_record(identity);
+        }
+    }
+
+    /// After a change of roles or peers nobody knows who has stored what: all are stored again, which a store that
+    /// has them already takes for done.
+    pub(super) fn store_records_again(&mut self) {
+        self.stored.clear();
+        let records: Vec<_> = self.pbx.records().cloned().collect();
+        for record in records {
+            self.stored.entry(record.identity.clone()).or_default();
+            self.actions.push(Action::StoreRecord(Box::new(record)));
+        }
+    }
+
+    pub(super) fn peer_lsn(&self) -> Lsn {
+        self.cluster.peer().position.lsn
+    }
+}

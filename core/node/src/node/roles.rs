@@ -1,0 +1,96 @@
+//! What the cluster machine decides, carried out.
+
+use base::Epoch;
+use cluster::{Output, Role};
+
+use super::Node;
+use crate::action::{Action, Tell};
+use crate::event::Now;
+
+impl Node {
+    pub(super) fn take_cluster_outputs(&mut self, now: Now, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::SendHeartbeat(heartbeat) => self.send_to_peer(super::peer::HEARTBEAT, &heartbeat.encode()),
+                Output::BecomeActive { epoch } => self.become_active(epoch),
+                Output::BecomeStandby { epoch } => self.become_standby(now, epoch),
+                Output::EpochKnown { epoch } => {
+                    if let Some(peering) = self.peering.as_mut() {
+                        peering.set_epoch_floor(epoch);
+                    }
+                    self.durable.epoch = self.durable.epoch.max(epoch);
+                    self.actions.push(Action::KeepDurable(self.durable));
+                }
+                Output::ReserveEpoch(epoch) => {
+                    self.durable.reserved = epoch;
+                    self.actions.push(Action::KeepDurable(self.durable));
+                }
+                Output::PeerUp { incarnation } => self.peer_up(incarnation),
+                Output::PeerDown { incarnation } => {
+                    self.actions.push(Action::Tell(Tell::PeerDown { incarnation }));
+                }
+                Output::TellNeighbours => {
+                    let parties = self.pbx.parties();
+                    self.actions.push(Action::TellNeighbours { parties });
+                }
+                Output::BeginHandOver => {
+                    self.handed_over = false;
+                    self.actions.push(Action::Tell(Tell::HandOver { step: "begun" }));
+                }
+                Output::HandOverFailed => {
+                    if let Some(peering) = self.peering.as_mut() {
+                        peering.cancel_hand_over();
+                    }
+                    self.actions.push(Action::Tell(Tell::HandOver { step: "failed" }));
+                }
+                Output::Notice(notice) => self.actions.push(Action::Tell(Tell::Cluster(notice))),
+            }
+        }
+    }
+
+    fn become_active(&mut self, epoch: Epoch) {
+        self.claimed = false;
+        self.lagging = false;
+        if let Some(peering) = self.peering.as_mut() {
+            peering.lead(epoch);
+        }
+        self.actions.push(Action::Claim { epoch });
+        self.actions.push(Action::Tell(Tell::BecameActive { epoch }));
+    }
+
+    /// The address is ours: everything that the other one may have left unsaid is said again.
+    pub(super) fn claimed(&mut self, now: Now, epoch: Epoch) {
+        if self.cluster.role() != Role::Active || self.cluster.epoch() != epoch || self.claimed {
+            return;
+        }
+        self.claimed = true;
+        let time = self.pbx_now(now);
+        self.actions.push(Action::MediaTakenOver);
+        self.resend = self.pbx.take_over(time).into();
+        self.resend_some(now);
+        self.store_records_again();
+    }
+
+    fn become_standby(&mut self, now: Now, epoch: Epoch) {
+        let was_active = self.claimed;
+        self.claimed = false;
+        self.outbox.discard();
+        self.resend.clear();
+        self.resend_at = None;
+        self.pbx.stand_by();
+        self.actions.push(Action::Yield);
+        if let Some(peering) = self.peering.as_mut() {
+            peering.set_epoch_floor(epoch);
+            peering.follow(&self.log);
+        }
+        self.actions.push(Action::Tell(Tell::BecameStandby { epoch }));
+        if was_active {
+            // What we had changed without the log is put back to what the log says.
+            self.rebuild(now);
+        }
+        if self.stop_asked_by.take().is_some() {
+            self.actions.push(Action::Stopped);
+        }
+    }
+}
+

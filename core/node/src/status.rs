@@ -1,0 +1,76 @@
+//! What an operator is answered. The field names are those of `tandem ... --json`.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to one question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Status(Box<Status>),
+    Phones(Vec<PhoneLine>),
+    Calls(Vec<CallLine>),
+    Done { text: String },
+    Refused { text: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub node: String,
+    /// `active`, `standby`, `alone` (active, and nobody has everything it knows) or `starting`.
+    pub role: String,
+    /// A death of this node now would lose nothing.
+    pub protected: bool,
+    /// Why not, if not.
+    pub unprotected_because: Option<String>,
+    /// `<number>.<node>`
+    pub epoch: String,
+    /// Age of the oldest change that the peer has not acknowledged; on the standby 0 while in step.
+    pub lag_ms: f64,
+    pub registrations: usize,
+    pub calls: usize,
+    /// The service address, where this node holds it.
+    pub address: Option<String>,
+    pub peer: Option<PeerLine>,
+    pub unprotected_seconds: f64,
+    pub lsn: u64,
+    pub records_waiting: usize,
+    pub configuration_hash: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerLine {
+    pub name: String,
+    pub up: bool,
+    pub role: String,
+    pub in_step: bool,
+    pub lsn: u64,
+    pub links_up: usize,
+    pub links: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhoneLine {
+    pub endpoint: String,
+    pub contact: String,
+    pub source: String,
+    pub user_agent: String,
+    /// Unix time in milliseconds.
+    pub registered_ms: u64,
+    pub expires_seconds: u64,
+    /// `unknown`, `reachable`, `unreachable`
+    pub reachability: String,
+    pub round_trip_ms: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallLine {
+    pub number: u64,
+    pub identity: String,
+    pub source: String,
+    pub destination: String,
+    pub state: String,
+    /// Unix time in milliseconds.
+    pub started_ms: u64,
+    pub age_seconds: f64,
+    pub talked_seconds: Option<f64>,
+}

@@ -1,0 +1,68 @@
+//! Timers of a call, and what a node that has just taken over says again.
+
+use sip::transaction::{Output as Said, Transmit};
+
+use super::begin::cause;
+use super::leg::sends;
+use super::step::Step;
+use super::{Call, Progress, Side};
+
+impl Call {
+    /// Does everything that is due at `step.now`.
+    pub fn timeout(&mut self, step: &mut Step<'_>) {
+        for index in 0..self.callees.len() {
+            self.invite_sent_timeout(step, index);
+        }
+        let sides: Vec<Side> = self.legs().map(|(side, _)| side).collect();
+        for side in sides {
+            self.leg_timeout(step, side);
+        }
+        match self.progress {
+            Progress::Dialing { until: Some(until) } if until <= step.now => self.dial_timed_out(step),
+            Progress::Waiting { until } if until <= step.now => {
+                self.execution.waited();
+                self.advance(step);
+            }
+            Progress::Indicating { until: Some(until) } if until <= step.now => self.end(step, self.cause),
+            _ => {}
+        }
+    }
+
+    fn invite_sent_timeout(&mut self, step: &mut Step<'_>, index: usize) {
+        let Some(client) = self.callees.get_mut(index).and_then(|leg| leg.invite_sent.as_mut()) else { return };
+        let mut said = Vec::new();
+        client.timeout(step.now, &mut said);
+        self.take_client_output(step, index, said);
+    }
+
+    fn leg_timeout(&mut self, step: &mut Step<'_>, side: Side) {
+        let Some(leg) = self.leg_mut(side) else { return };
+        let mut said = Vec::new();
+        for client in &mut leg.requests_sent {
+            client.timeout(step.now, &mut said);
+        }
+        leg.requests_sent.retain(|client| !client.is_terminated());
+        for request in &mut leg.requests_received {
+            request.server.timeout(step.now, &mut said);
+        }
+        leg.requests_received.retain(|request| !request.server.is_terminated());
+        leg.ack_sent.take_if(|ack| ack.until <= step.now);
+        // A BYE that nobody answers ends with its transaction; there is nobody left to tell.
+        sends(said, step);
+        let mut said = Vec::new();
+        if let Some(invite) = leg.invite_received.as_mut() {
+            invite.server.timeout(step.now, &mut said);
+        }
+        leg.invite_received.take_if(|invite| invite.server.is_terminated());
+        let unacknowledged = sends(said, step).iter().any(|said| matches!(said, Said::TimedOut));
+        if unacknowledged {
+            // A 2xx without ACK for 64*T1 ends the dialog with BYE (RFC 3261 13.3.1.4).
+            self.end(step, cause::NO_USER_RESPONSE);
+        }
+    }
+
+    /// The last message of every live transaction (design, section 4: acknowledged, but never left).
+    pub fn resend(&self) -> Vec<Transmit> {
+        self.legs().flat_map(|(_, leg)| leg.resend()).collect()
+    }
+}

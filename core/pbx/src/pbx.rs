@@ -1,0 +1,254 @@
+//! The PBX of one node: where datagrams come in, and what of it belongs in the log.
+//!
+//! It owns the registrations, the calls and the finished records, and the indexes over them. The active node feeds it
+//! datagrams and timers; the standby feeds it the other's changes, which keep the indexes and media ports warm.
+
+mod apply;
+mod requests;
+mod settle;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use base::{ClusterTime, NodeIndex, Random, WallTime};
+use media::relay::Port;
+use sip::transaction::Transmit;
+use sip::{Fields, Message};
+
+use crate::authentication::Authenticator;
+use crate::call::{Call, CallKey, CallNumber, PortNumbers, Side};
+use crate::configuration::Configuration;
+use crate::object::{Change, Key, encode};
+use crate::qualify::Qualify;
+use crate::record::Record;
+use crate::registrar::Registrar;
+
+pub use views::{CallView, PhoneView};
+
+/// What the PBX needs to know besides the files.
+#[derive(Clone)]
+pub struct Settings {
+    /// The address that phones know us by.
+    pub service: IpAddr,
+    pub index: NodeIndex,
+    /// The pair's secret for nonces; both nodes have the same.
+    pub secret: [u8; 32],
+}
+
+/// What the PBX wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Send(Transmit),
+    OpenPort(Port),
+    UpdatePort(Port),
+    ClosePort(u16),
+    /// A call has ended: its record belongs in this node's store.
+    Record(Box<Record>),
+    /// Something that a person should know and no phone is told.
+    Trouble(String),
+}
+
+/// Both kinds of now, the same through one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    pub cluster: ClusterTime,
+    pub wall: WallTime,
+}
+
+pub struct Pbx {
+    settings: Settings,
+    configuration: Arc<Configuration>,
+    authenticator: Authenticator,
+    registrar: Registrar,
+    calls: BTreeMap<CallNumber, Call>,
+    records: BTreeMap<String, Record>,
+    indexed: BTreeMap<CallNumber, Indexed>,
+    keys: BTreeMap<CallKey, (CallNumber, Side)>,
+    deadlines: BTreeSet<(ClusterTime, CallNumber)>,
+    last_number: CallNumber,
+    port_numbers: PortNumbers,
+    qualify: Qualify,
+    random: Random,
+    changed: BTreeSet<Key>,
+    outputs: Vec<Output>,
+}
+
+/// What the indexes hold of one call, to take it out again.
+#[derive(Clone, Debug, Default)]
+struct Indexed {
+    keys: Vec<CallKey>,
+    deadline: Option<ClusterTime>,
+    ports: Vec<Port>,
+}
+
+impl Pbx {
+    pub fn new(settings: Settings, configuration: Arc<Configuration>, random: Random) -> Self {
+        let general = &configuration.general;
+        let port_numbers = PortNumbers::new(general.rtp_port_start, general.rtp_port_end, settings.index);
+        Self {
+            authenticator: Authenticator::new(settings.secret),
+            settings,
+            configuration,
+            registrar: Registrar::default(),
+            calls: BTreeMap::new(),
+            records: BTreeMap::new(),
+            indexed: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            last_number: CallNumber::default(),
+            port_numbers,
+            qualify: Qualify::default(),
+            random,
+            changed: BTreeSet::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// Takes new files for all calls from now on; those in progress keep their place in the dialplan.
+    pub fn reconfigure(&mut self, now: Now, configuration: Arc<Configuration>) {
+        self.configuration = configuration;
+        self.watch_contacts(now);
+    }
+
+    /// A datagram from a phone, or whoever sends us one.
+    pub fn datagram(&mut self, now: Now, local: SocketAddr, source: SocketAddr, bytes: &[u8]) {
+        match Message::parse(bytes) {
+            Ok(Message::Request(mut request)) => {
+                request.stamp_received(source);
+                self.request(now, local, source, &request);
+            }
+            Ok(Message::Response(response)) => self.response(now, &response),
+            Err(error) => {
+                if let Some((request, status)) = error.refused() {
+                    let response = request.respond(status, "", Some(&self.authenticator.tag(request)));
+                    let destination = sip::response_destination(request, source);
+                    self.outputs.push(Output::Send(Transmit { local, destination, bytes: response.to_bytes() }));
+                }
+            }
+        }
+    }
+
+    fn response(&mut self, now: Now, response: &sip::Response) {
+        if self.qualify.response(response, now.cluster) {
+            return;
+        }
+        let Ok(from) = response.from() else { return };
+        let key = CallKey::Dialog {
+            call_id: response.call_id().to_owned(),
+            local_tag: from.tag().unwrap_or_default().to_owned(),
+        };
+        let Some((number, side)) = self.keys.get(&key).copied() else { return };
+        self.with_call(now, number, |call, step| call.response(step, side, response));
+    }
+
+    /// Does everything that is due.
+    pub fn timeout(&mut self, now: Now) {
+        while let Some((_, number)) = self.deadlines.first().filter(|(due, _)| *due <= now.cluster).copied() {
+            self.with_call(now, number, |call, step| call.timeout(step));
+        }
+        for key in self.registrar.expired(now.cluster) {
+            self.registrar.remove(&key);
+            self.qualify.forget(&key);
+            self.changed.insert(Key::Binding(key));
+        }
+        while let Some(key) = self.qualify.due(now.cluster) {
+            self.probe(now, &key);
+        }
+    }
+
+    fn probe(&mut self, now: Now, key: &crate::registrar::BindingKey) {
+        let Some(binding) = self.registrar.binding(key) else { return self.qualify.forget(key) };
+        let service = SocketAddr::new(self.settings.service, binding.local.port());
+        let sends = self.qualify.probe(binding, service, now.cluster, &mut self.random);
+        self.outputs.extend(sends.into_iter().map(Output::Send));
+    }
+
+    /// The next instant at which something is due.
+    pub fn deadline(&self) -> Option<ClusterTime> {
+        let call = self.deadlines.first().map(|(due, _)| *due);
+        [call, self.registrar.deadline(), self.qualify.deadline()].into_iter().flatten().min()
+    }
+
+    /// Where a leg's media really comes from.
+    pub fn learned(&mut self, port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) {
+        let holder = self.indexed.iter().find(|(_, indexed)| indexed.ports.iter().any(|known| known.port == port));
+        let Some(number) = holder.map(|(number, _)| *number) else { return };
+        if self.calls.get_mut(&number).is_some_and(|call| call.learn(port, rtp, rtcp)) {
+            self.changed.insert(Key::Call(number));
+            self.index(number, None);
+        }
+    }
+
+    /// This node serves from now on: the last message of every live transaction is to be sent again, in this order.
+    pub fn take_over(&mut self, now: Now) -> Vec<Transmit> {
+        self.watch_contacts(now);
+        self.calls.values().flat_map(Call::resend).collect()
+    }
+
+    /// This node serves no more: soft state goes.
+    pub fn stand_by(&mut self) {
+        self.qualify.clear();
+        self.outputs.clear();
+        self.changed.clear();
+    }
+
+    /// A finished call's record is in every store and may leave the log.
+    pub fn forget_record(&mut self, identity: &str) {
+        if self.records.remove(identity).is_some() {
+            self.changed.insert(Key::Record(identity.to_owned()));
+        }
+    }
+
+    pub fn has_record(&self, identity: &str) -> bool {
+        self.records.contains_key(identity)
+    }
+
+    /// The finished records that some store may still lack.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// The objects that changed since the last call, for the log.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|key| Change { kind: key.kind(), id: key.id(), value: self.value(&key) }).collect()
+    }
+
+    fn value(&self, key: &Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Binding(key) => self.registrar.binding(key).map(encode),
+            Key::Call(number) => self.calls.get(number).map(encode),
+            Key::Record(identity) => self.records.get(identity).map(encode),
+        }
+    }
+
+    fn watch_contacts(&mut self, now: Now) {
+        let keys: Vec<_> = self.registrar.iter().map(|binding| binding.key.clone()).collect();
+        for key in keys {
+            self.watch_contact(now, &key);
+        }
+    }
+
+    fn watch_contact(&mut self, now: Now, key: &crate::registrar::BindingKey) {
+        let interval = self.configuration.endpoint_of_aor(&key.aor).and_then(|endpoint| endpoint.qualify);
+        match interval {
+            Some(interval) if self.registrar.binding(key).is_some() => {
+                self.qualify.watch(key, interval, now.cluster, &mut self.random);
+            }
+            _ => self.qualify.forget(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! After a step of a call: its indexes, its media ports, its place in the log.
+
+use super::{Indexed, Now, Output, Pbx};
+use crate::call::{self, Call, CallNumber, Step};
+use crate::object::Key;
+
+impl Pbx {
+    /// Runs one step of a call and puts everything that follows from it in its place.
+    pub(super) fn with_call(&mut self, now: Now, number: CallNumber, act: impl FnOnce(&mut Call, &mut Step<'_>)) {
+        let Some(mut call) = self.calls.remove(&number) else { return };
+        let mut said = Vec::new();
+        let configuration = self.configuration.clone();
+        let mut step = Step {
+            now: now.cluster,
+            wall: now.wall,
+            configuration: &configuration,
+            registrar: &self.registrar,
+            service: self.settings.service,
+            random: &mut self.random,
+            ports: &mut self.port_numbers,
+            out: &mut said,
+        };
+        act(&mut call, &mut step);
+        self.keep(now, call);
+        self.say(said);
+    }
+
+    /// Takes a call in after a step; one that is done leaves.
+    pub(super) fn keep(&mut self, now: Now, call: Call) {
+        let number = call.number;
+        self.changed.insert(Key::Call(number));
+        if !call.is_done() {
+            self.calls.insert(number, call);
+        }
+        self.index(number, Some(now));
+    }
+
+    pub(super) fn say(&mut self, said: Vec<call::Output>) {
+        for output in said {
+            match output {
+                call::Output::Send(transmit) => self.outputs.push(Output::Send(transmit)),
+                call::Output::Trouble(text) => self.outputs.push(Output::Trouble(text)),
+                call::Output::Record(record) => {
+                    self.changed.insert(Key::Record(record.identity.clone()));
+                    self.records.insert(record.identity.clone(), (*record).clone());
+                    self.outputs.push(Output::Record(record));
+                }
+            }
+        }
+    }
+
+    /// Brings the indexes and the open media ports in line with a call as it is now, or as it is no more. Without
+    /// `now` the numbers of closed ports are free again at once.
+    pub(super) fn index(&mut self, number: CallNumber, now: Option<Now>) {
+        let before = self.indexed.remove(&number).unwrap_or_default();
+        for key in &before.keys {
+            self.keys.remove(key);
+        }
+        if let Some(deadline) = before.deadline {
+            self.deadlines.remove(&(deadline, number));
+        }
+        let Some(call) = self.calls.get(&number) else {
+            return self.open_and_close(&before.ports, &[], now);
+        };
+        let mut after =
+            Indexed { keys: Vec::new(), deadline: call.deadline(), ports: call.ports().cloned().collect() };
+        for (key, side) in call.keys() {
+            self.keys.insert(key.clone(), (number, side));
+            after.keys.push(key);
+        }
+        if let Some(deadline) = after.deadline {
+            self.deadlines.insert((deadline, number));
+        }
+        self.last_number = self.last_number.max(number);
+        self.open_and_close(&before.ports, &after.ports, now);
+        self.indexed.insert(number, after);
+    }
+
+    fn open_and_close(&mut self, before: &[media::relay::Port], after: &[media::relay::Port], now: Option<Now>) {
+        for gone in before.iter().filter(|old| after.iter().all(|new| new.port != old.port)) {
+            self.outputs.push(Output::ClosePort(gone.port));
+            self.port_numbers.release(gone.port, now.map(|now| now.cluster).unwrap_or_default());
+        }
+        for new in after {
+            match before.iter().find(|old| old.port == new.port) {
+                None => {
+                    self.port_numbers.occupy(new.port);
+                    self.outputs.push(Output::OpenPort(new.clone()));
+                }
+                Some(old) if old != new => self.outputs.push(Output::UpdatePort(new.clone())),
+                Some(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What people see of the PBX: its phones and its calls.
+
+use std::time::Duration;
+
+use base::WallTime;
+
+use super::{Now, Pbx};
+use crate::call::{Call, LegState, Progress};
+use crate::qualify::Reachability;
+
+/// A registered contact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhoneView {
+    pub endpoint: String,
+    pub contact: String,
+    pub source: std::net::SocketAddr,
+    pub user_agent: String,
+    pub registered: WallTime,
+    pub expires_in: Duration,
+    pub reachability: Reachability,
+}
+
+/// A call in progress.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView {
+    pub number: u64,
+    pub identity: String,
+    pub source: String,
+    pub destination: String,
+    /// `ringing`, `talking`, `held`, `echo`, `waiting`, `dialing`.
+    pub state: &'static str,
+    pub started: WallTime,
+    pub age: Duration,
+    /// Since the answer.
+    pub talked: Option<Duration>,
+}
+
+impl Pbx {
+    pub fn registrations(&self) -> usize {
+        self.registrar.len()
+    }
+
+    /// Calls that have not ended.
+    pub fn calls_live(&self) -> usize {
+        self.calls.values().filter(|call| !call.is_ended()).count()
+    }
+
+    pub fn phone_views(&self, now: Now) -> Vec<PhoneView> {
+        let view = |binding: &crate::registrar::Binding| PhoneView {
+            endpoint: binding.key.aor.clone(),
+            contact: binding.key.contact.clone(),
+            source: binding.source,
+            user_agent: binding.user_agent.clone(),
+            registered: binding.registered,
+            expires_in: binding.expires.since(now.cluster),
+            reachability: self.qualify.found(&binding.key),
+        };
+        self.registrar.iter().map(view).collect()
+    }
+
+    pub fn call_views(&self, now: Now) -> Vec<CallView> {
+        self.calls.values().filter(|call| !call.is_ended()).map(|call| call_view(call, now)).collect()
+    }
+
+    /// The on-link parties that must be told when the address has moved: everybody whom a live call sends to.
+    pub fn parties(&self) -> Vec<std::net::IpAddr> {
+        let live = self.calls.values().filter(|call| !call.is_ended());
+        let of_call = |call: &Call| {
+            let signalling = call.legs().map(|(_, leg)| leg.remote.ip()).collect::<Vec<_>>();
+            let media = call.ports().filter_map(|port| port.remote).map(|remote| remote.rtp.ip()).collect::<Vec<_>>();
+            signalling.into_iter().chain(media)
+        };
+        let mut parties: Vec<_> = live.flat_map(of_call).collect();
+        parties.sort_unstable();
+        parties.dedup();
+        parties
+    }
+}
+
+fn call_view(call: &Call, now: Now) -> CallView {
+    let held = call.legs().any(|(_, leg)| leg.held && leg.state == LegState::Answered);
+    let ringing = call.callees.iter().any(|leg| leg.state == LegState::Ringing);
+    let state = match call.progress {
+        Progress::Bridged { .. } if held => "held",
+        Progress::Bridged { .. } => "talking",
+        Progress::Dialing { .. } if ringing => "ringing",
+        Progress::Dialing { .. } => "dialing",
+        Progress::Echoing => "echo",
+        Progress::Waiting { .. } | Progress::Indicating { .. } | Progress::Running => "waiting",
+        Progress::Ended { .. } => "ended",
+    };
+    CallView {
+        number: call.number.0,
+        identity: call.record.identity.clone(),
+        source: call.record.source.clone(),
+        destination: call.record.destination.clone(),
+        state,
+        started: call.record.started.wall,
+        age: now.cluster.since(call.record.started.cluster),
+        talked: call.record.answered.map(|answered| now.cluster.since(answered.cluster)),
+    }
+}

@@ -1,0 +1,94 @@
+//! Call records: Asterisk's CDR columns and an identity that is made with the first INVITE and lives in the call.
+
+use std::fmt;
+
+use base::{ClusterTime, WallTime};
+use minicbor::{Decode, Encode};
+
+/// How a call ended, in the words of Asterisk's CDR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Disposition {
+    #[default]
+    #[n(0)]
+    NoAnswer,
+    #[n(1)]
+    Answered,
+    #[n(2)]
+    Busy,
+    #[n(3)]
+    Failed,
+    #[n(4)]
+    Congestion,
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAnswer => "NO ANSWER",
+            Self::Answered => "ANSWERED",
+            Self::Busy => "BUSY",
+            Self::Failed => "FAILED",
+            Self::Congestion => "CONGESTION",
+        })
+    }
+}
+
+/// One call's record. While the call lives this is its draft, inside the call; when it ends it becomes an object of
+/// the log and stays there until every store has it.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Record {
+    /// 32 hexadecimal digits, unique for ever; the stores' unique key.
+    #[n(0)]
+    pub identity: String,
+    #[n(1)]
+    pub caller_id: String,
+    #[n(2)]
+    pub source: String,
+    #[n(3)]
+    pub destination: String,
+    #[n(4)]
+    pub context: String,
+    #[n(5)]
+    pub channel: String,
+    #[n(6)]
+    pub destination_channel: String,
+    #[n(7)]
+    pub last_application: String,
+    #[n(8)]
+    pub last_data: String,
+    #[n(9)]
+    pub started: Moment,
+    #[n(10)]
+    pub answered: Option<Moment>,
+    #[n(11)]
+    pub ended: Option<Moment>,
+    #[n(12)]
+    pub disposition: Disposition,
+    /// `<seconds>.<call number>`, as Asterisk makes them.
+    #[n(13)]
+    pub unique_id: String,
+}
+
+/// One instant, in both times: the wall's for people, the cluster's for durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Moment {
+    #[n(0)]
+    pub wall: WallTime,
+    #[n(1)]
+    pub cluster: ClusterTime,
+}
+
+impl Record {
+    /// Whole seconds from the INVITE to the end (Asterisk's `duration`).
+    pub fn duration_seconds(&self) -> u64 {
+        self.ended.map_or(0, |ended| ended.cluster.since(self.started.cluster).as_secs())
+    }
+
+    /// Whole seconds from the answer to the end (Asterisk's `billsec`).
+    pub fn billable_seconds(&self) -> u64 {
+        match (self.answered, self.ended) {
+            (Some(answered), Some(ended)) => ended.cluster.since(answered.cluster).as_secs(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The receiving half: puts segments in order, cuts messages out of them, and knows what to acknowledge.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use minicbor::{Decode, Encode};
+
+use super::segment::Segment;
+use super::{MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
+
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub(super) struct Receiving {
+    /// The sequence that continues the stream; all before it have arrived.
+    #[n(0)]
+    expected: u64,
+    /// Segments that came before their turn, within the window.
+    #[n(1)]
+    early: BTreeMap<u64, Vec<u8>>,
+    /// Bytes in order that are not a whole message yet.
+    #[n(2)]
+    partial: VecDeque<u8>,
+    #[n(3)]
+    messages: VecDeque<Vec<u8>>,
+    #[n(4)]
+    messages_bytes: usize,
+    #[n(5)]
+    acknowledgement_due: bool,
+    /// The sender's clock on the last segment that brought something new since the last acknowledgement.
+    #[n(6)]
+    echo: Option<u64>,
+    /// The latest sender's clock on any segment so far.
+    #[n(7)]
+    sent_latest: u64,
+    #[n(8)]
+    broken: bool,
+}
+
+impl Default for Receiving {
+    fn default() -> Self {
+        Self {
+            expected: 1,
+            early: BTreeMap::new(),
+            partial: VecDeque::new(),
+            messages: VecDeque::new(),
+            messages_bytes: 0,
+            acknowledgement_due: false,
+            echo: None,
+            sent_latest: 0,
+            broken: false,
+        }
+    }
+}
+
+impl Receiving {
+    /// Takes the data of one datagram.
+    pub fn segment(&mut self, segment: &Segment) -> Result<(), StreamError> {
+        if self.broken {
+            return Err(StreamError::Broken);
+        }
+        if segment.sequence == 0 {
+            return Ok(());
+        }
+        if segment.sequence < self.expected || self.early.contains_key(&segment.sequence) {
+            self.double(segment);
+            return Ok(());
+        }
+        let ahead = segment.sequence - self.expected;
+        if ahead >= WINDOW_SEGMENTS || self.messages_bytes > RECEIVED_BYTES_MAX {
+            return Ok(());
+        }
+        self.acknowledgement_due = true;
+        self.echo = Some(segment.sent);
+        self.sent_latest = self.sent_latest.max(segment.sent);
+        if ahead > 0 {
+            self.early.insert(segment.sequence, segment.payload.to_vec());
+            return Ok(());
+        }
+        self.partial.extend(segment.payload);
+        self.expected += 1;
+        while let Some(payload) = self.early.remove(&self.expected) {
+            self.partial.extend(payload);
+            self.expected += 1;
+        }
+        self.cut_messages()
+    }
+
+    pub fn next_message(&mut self) -> Option<Vec<u8>> {
+        let message = self.messages.pop_front()?;
+        self.messages_bytes -= message.len();
+        Some(message)
+    }
+
+    pub fn acknowledgement_due(&self) -> bool {
+        self.acknowledgement_due
+    }
+
+    /// The next expected sequence, the bitmap of those after it, and the echo. Nothing is due afterwards.
+    pub fn acknowledgement(&mut self) -> (u64, u64, Option<u64>) {
+        self.acknowledgement_due = false;
+        let bits = self.early.range(self.expected..self.expected.saturating_add(65));
+        let received = bits.fold(0_u64, |bits, (sequence, _)| match sequence - self.expected {
+            0 => bits,
+            ahead => bits | 1 << (ahead - 1),
+        });
+        (self.expected, received, self.echo.take())
+    }
+
+    /// The copy from another link needs no answer. A segment that was sent again does: its sender missed ours.
+    fn double(&mut self, segment: &Segment) {
+        if segment.sent > self.sent_latest {
+            self.sent_latest = segment.sent;
+            self.acknowledgement_due = true;
+        }
+    }
+
+    fn cut_messages(&mut self) -> Result<(), StreamError> {
+        while let Some(length) = self.message_length() {
+            if length > MESSAGE_BYTES_MAX {
+                self.broken = true;
+                return Err(StreamError::Broken);
+            }
+            if self.partial.len() < 4 + length {
+                break;
+            }
+            self.partial.drain(..4);
+            self.messages.push_back(self.partial.drain(..length).collect());
+            self.messages_bytes += length;
+        }
+        Ok(())
+    }
+
+    fn message_length(&self) -> Option<usize> {
+        let mut bytes = [0; 4];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = *self.partial.get(index)?;
+        }
+        usize::try_from(u32::from_be_bytes(bytes)).ok()
+    }
+}

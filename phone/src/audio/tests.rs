@@ -1,0 +1,87 @@
+//! Marks written and read, and every kind of packet that a listener tells apart.
+
+use super::*;
+
+const OWN: Mark = Mark { call: 7, phone: 1 };
+const OTHER: Mark = Mark { call: 8, phone: 1 };
+
+#[test]
+fn a_packet_tells_whose_it_is() {
+    let mut speaker = Speaker::new(OWN, 1);
+    let (first, second) = (speaker.next_packet(), speaker.next_packet());
+    let (first, second) = (read_packet(&first).expect("RTP"), read_packet(&second).expect("RTP"));
+    assert_eq!((first.mark, second.mark), (Some((OWN, 0)), Some((OWN, 1))));
+    assert_eq!(second.sequence, first.sequence.wrapping_add(1));
+    assert_eq!(second.timestamp, first.timestamp.wrapping_add(160));
+    assert_eq!((first.ssrc, second.ssrc), (speaker.ssrc(), speaker.ssrc()));
+    assert_ne!(Speaker::new(OTHER, 1).ssrc(), speaker.ssrc());
+}
+
+#[test]
+fn a_changed_payload_is_noise() {
+    let packet = Speaker::new(OWN, 1).next_packet();
+    for at in HEADER_BYTES..packet.len() {
+        let mut broken = packet;
+        broken[at] ^= 1;
+        assert_eq!(read_packet(&broken).expect("RTP").mark, None, "byte {at}");
+    }
+    let mut listener = Listener::new(OWN);
+    assert_eq!(listener.packet(0, &packet[..100]), Heard::Noise);
+    assert_eq!(listener.packet(0, b"short"), Heard::Noise);
+    assert_eq!(listener.report(0).noise, 2);
+}
+
+/// Feeds packets by number, 20 ms apart but for the times given.
+fn listen(packets: &[(u64, u32)]) -> ListenerReport {
+    let mut speaker = Speaker::new(OWN, 1);
+    let made: Vec<_> = (0..200).map(|_| speaker.next_packet()).collect();
+    let mut listener = Listener::new(OWN);
+    for (at, number) in packets {
+        listener.packet(*at, &made[*number as usize]);
+    }
+    listener.report(packets.last().map_or(0, |(at, _)| *at))
+}
+
+#[test]
+fn tells_new_late_duplicate_and_lost() {
+    let report = listen(&[(0, 0), (20, 1), (40, 3), (41, 2), (42, 2), (43, 1), (60, 6)]);
+    assert_eq!((report.new, report.late, report.duplicates, report.lost), (4, 1, 2, 2));
+    let far = listen(&[(0, 0), (20, 100), (30, 0), (40, 99)]);
+    assert_eq!((far.new, far.late, far.duplicates, far.lost), (2, 1, 1, 98));
+}
+
+#[test]
+fn silence_is_the_longest_gap_between_new_packets() {
+    let report = listen(&[(0, 0), (20_000, 1), (40_000, 1), (90_000, 2), (100_000, 3)]);
+    assert_eq!((report.silence_us, report.silence_from_us), (70_000, 20_000));
+}
+
+#[test]
+fn an_open_gap_counts_and_a_pause_does_not() {
+    let mut speaker = Speaker::new(OWN, 1);
+    let mut listener = Listener::new(OWN);
+    assert_eq!(listener.report(5_000_000).silence_us, 0, "nothing is expected before the first packet");
+    listener.packet(0, &speaker.next_packet());
+    assert_eq!(listener.report(50_000).silence_us, 50_000);
+    listener.pause(20_000);
+    assert_eq!(listener.report(9_000_000).silence_us, 20_000);
+    listener.resume(9_000_000);
+    listener.packet(9_030_000, &speaker.next_packet());
+    assert_eq!(listener.report(9_030_000).silence_us, 30_000);
+    listener.start_window();
+    listener.packet(9_040_000, &speaker.next_packet());
+    assert_eq!(listener.report(9_040_000).silence_us, 10_000);
+}
+
+#[test]
+fn hears_strangers_and_a_changed_source() {
+    let mut listener = Listener::new(OWN);
+    assert_eq!(listener.packet(0, &Speaker::new(OTHER, 1).next_packet()), Heard::Foreign(OTHER));
+    listener.packet(0, &Speaker::new(OWN, 1).next_packet());
+    let mut restarted = Speaker::new(OWN, 2);
+    restarted.next_packet();
+    assert_eq!(listener.packet(20, &restarted.next_packet()), Heard::New);
+    let report = listener.report(20);
+    assert_eq!((report.foreign, report.ssrc_changes, report.new), (1, 1, 2));
+    assert_eq!(listener.first_foreign(), Some(OTHER));
+}

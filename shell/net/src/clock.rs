@@ -1,0 +1,29 @@
+//! This machine's monotonic clock and its source of randomness, for the shell to hand to the core.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use base::{LocalTime, Random};
+use nix::time::{ClockId, clock_gettime};
+
+/// Microseconds of CLOCK_MONOTONIC, which all processes of one machine share: a stamp made by the daemon may be
+/// compared with the parent's clock.
+pub fn local_now() -> LocalTime {
+    match clock_gettime(ClockId::CLOCK_MONOTONIC) {
+        Ok(time) => LocalTime(time.tv_sec() as u64 * 1_000_000 + time.tv_nsec() as u64 / 1000),
+        // The kernel refuses this clock only for a bad pointer, which cannot happen here.
+        Err(_) => LocalTime::ZERO,
+    }
+}
+
+/// `N` bytes from the operating system's random source.
+pub fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A random source seeded by the operating system.
+pub fn random() -> io::Result<Random> {
+    random_bytes().map(Random::from_seed)
+}

@@ -1,0 +1,117 @@
+//! Telling the neighbours on an Ethernet that the service address has moved (RFC 826, RFC 5227 section 3).
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use thiserror::Error;
+
+use crate::netlink::{Addresses, NetlinkError};
+
+const BROADCAST: [u8; 6] = [0xff; 6];
+const ETHERTYPE_ARP: u16 = 0x0806;
+const OPERATION_REQUEST: u16 = 1;
+const OPERATION_REPLY: u16 = 2;
+
+/// An ARP packet for IPv4 over Ethernet behind its Ethernet header: 14 + 28 bytes.
+const FRAME_BYTES: usize = 42;
+
+#[derive(Debug, Error)]
+pub enum NeighboursError {
+    #[error("find interface {interface}")]
+    Interface {
+        interface: String,
+        #[source]
+        source: NetlinkError,
+    },
+    #[error("interface {interface} has no Ethernet address")]
+    NoHardwareAddress { interface: String },
+    #[error("open a packet socket on {interface}")]
+    Open {
+        interface: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("send an ARP packet")]
+    Send(#[source] io::Error),
+}
+
+/// A packet socket on one interface.
+#[derive(Debug)]
+pub struct Neighbours {
+    socket: Socket,
+    hardware: [u8; 6],
+}
+
+impl Neighbours {
+    pub fn open(interface: &str) -> Result<Self, NeighboursError> {
+        let at = |source| NeighboursError::Interface { interface: interface.into(), source };
+        let mut addresses = Addresses::open().map_err(at)?;
+        let index = addresses.interface_index(interface).map_err(at)?;
+        let hardware = addresses.hardware_address(interface).map_err(at)?;
+        let hardware = hardware.ok_or_else(|| NeighboursError::NoHardwareAddress { interface: interface.into() })?;
+        let socket = open_socket(index);
+        let socket = socket.map_err(|source| NeighboursError::Open { interface: interface.into(), source })?;
+        Ok(Self { socket, hardware })
+    }
+
+    /// Broadcasts a gratuitous ARP request and a gratuitous reply: some neighbours heed only one of them.
+    pub fn announce(&self, service: Ipv4Addr) -> Result<(), NeighboursError> {
+        self.send(OPERATION_REQUEST, service, [0; 6], service)?;
+        self.send(OPERATION_REPLY, service, self.hardware, service)
+    }
+
+    /// Broadcasts an ARP request from the service address for each party, which makes that party learn our Ethernet
+    /// address even when it ignores gratuitous ARP (RFC 826: who is asked merges the asker first).
+    pub fn ask(&self, service: Ipv4Addr, parties: &[Ipv4Addr]) -> Result<(), NeighboursError> {
+        parties.iter().try_for_each(|party| self.send(OPERATION_REQUEST, service, [0; 6], *party))
+    }
+
+    fn send(
+        &self,
+        operation: u16,
+        sender: Ipv4Addr,
+        target_hardware: [u8; 6],
+        target: Ipv4Addr,
+    ) -> Result<(), NeighboursError> {
+        let frame = frame(operation, self.hardware, sender, target_hardware, target);
+        self.socket.send(&frame).map(drop).map_err(NeighboursError::Send)
+    }
+}
+
+/// The Ethernet frame of one broadcast ARP packet (RFC 826).
+fn frame(operation: u16, hardware: [u8; 6], sender: Ipv4Addr, target_hardware: [u8; 6], target: Ipv4Addr) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(FRAME_BYTES);
+    frame.extend(BROADCAST);
+    frame.extend(hardware);
+    frame.extend(ETHERTYPE_ARP.to_be_bytes());
+    // Hardware type Ethernet, protocol IPv4, and the lengths of their addresses.
+    frame.extend([0x00, 0x01, 0x08, 0x00, 6, 4]);
+    frame.extend(operation.to_be_bytes());
+    frame.extend(hardware);
+    frame.extend(sender.octets());
+    frame.extend(target_hardware);
+    frame.extend(target.octets());
+    frame
+}
+
+#[allow(unsafe_code)]
+fn open_socket(index: u32) -> io::Result<Socket> {
+    // Protocol 0 receives nothing: the socket only sends.
+    let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), None)?;
+    // SAFETY: the storage is large enough for sockaddr_ll and zeroed; the length set is that of sockaddr_ll.
+    let ((), address) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            let address = storage.cast::<libc::sockaddr_ll>();
+            (*address).sll_family = libc::AF_PACKET as libc::sa_family_t;
+            (*address).sll_ifindex = index as i32;
+            *length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+            Ok(())
+        })?
+    };
+    socket.bind(&address)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The daemon's end of the channel to its parent.
+
+use std::env;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use base::{Epoch, Incarnation};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::socket::{SockType, getsockopt, sockopt};
+use thiserror::Error;
+
+use super::CHANNEL_VARIABLE;
+use super::message::{FromParent, HeldSocket, NAME_BYTES_MAX, ToDaemon, ToParent, decode, encode};
+use crate::channel::{Channel, ChannelError, FILES_MAX};
+use crate::clock::local_now;
+
+/// How long a message may wait for room. The parent reads at once; beyond it something is wrong and is reported.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The descriptor belongs to one handle only.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Error)]
+pub enum ParentHandleError {
+    #[error("{CHANNEL_VARIABLE} names no channel: a daemon is started by its parent process")]
+    NoParent,
+    #[error("talk with the parent process")]
+    Channel(#[source] ChannelError),
+    #[error("a message of the parent process cannot be read")]
+    Message,
+    #[error("the parent process did not hand over its sockets in time")]
+    Late,
+    #[error("the socket name {name:?} is longer than {NAME_BYTES_MAX} bytes")]
+    Name { name: String },
+}
+
+impl ParentHandleError {
+    /// Whether the parent is dead. The kernel then kills the daemon, too.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Channel(ChannelError::Closed))
+    }
+}
+
+/// What the former life left behind, and the name of this one.
+#[derive(Debug)]
+pub struct Inheritance {
+    pub sockets: Vec<HeldSocket>,
+    pub resume_active: Option<Epoch>,
+    pub incarnation: Incarnation,
+}
+
+/// Usable from several threads at once through a shared reference (`Arc<ParentHandle>`).
+#[derive(Debug)]
+pub struct ParentHandle {
+    channel: Channel,
+}
+
+impl ParentHandle {
+    /// Takes the channel that the environment names. Call it once, early: the descriptor is taken over.
+    pub fn connect() -> Result<Self, ParentHandleError> {
+        let number = env::var(CHANNEL_VARIABLE).ok().and_then(|number| number.parse().ok());
+        let socket = number.and_then(take_over).ok_or(ParentHandleError::NoParent)?;
+        Ok(Self { channel: Channel::from_fd(socket).map_err(ParentHandleError::Channel)? })
+    }
+
+    /// Waits up to `patience` for everything that the parent hands over at the start.
+    pub fn inherit(&self, patience: Duration) -> Result<Inheritance, ParentHandleError> {
+        let until = Instant::now() + patience;
+        let mut sockets = Vec::new();
+        loop {
+            match self.receive()? {
+                Some(FromParent::Held(held)) => sockets.extend(held),
+                Some(FromParent::HeldEnd { resume_active, incarnation }) => {
+                    return Ok(Inheritance { sockets, resume_active, incarnation });
+                }
+                // Told to stop or to reload this early: the parent sees to the stop; the files are read anyway.
+                Some(_) => {}
+                None => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(ParentHandleError::Late);
+                    }
+                    self.channel.wait_for_message(left).map_err(ParentHandleError::Channel)?;
+                }
+            }
+        }
+    }
+
+    /// Gives the parent a duplicate to keep under this name; an earlier one of the same name is closed.
+    pub fn hold(&self, name: &str, socket: BorrowedFd<'_>) -> Result<(), ParentHandleError> {
+        self.hold_many(&[(name.to_owned(), socket)])
+    }
+
+    /// As `hold`, for many sockets with few messages.
+    pub fn hold_many(&self, sockets: &[(String, BorrowedFd<'_>)]) -> Result<(), ParentHandleError> {
+        if let Some((name, _)) = sockets.iter().find(|(name, _)| name.len() > NAME_BYTES_MAX) {
+            return Err(ParentHandleError::Name { name: name.clone() });
+        }
+        for batch in sockets.chunks(FILES_MAX) {
+            let names = batch.iter().map(|(name, _)| name.clone()).collect();
+            let files: Vec<BorrowedFd<'_>> = batch.iter().map(|(_, socket)| *socket).collect();
+            self.send(&ToParent::Hold(names), &files)?;
+        }
+        Ok(())
+    }
+
+    /// The parent closes its duplicate.
+    pub fn drop_held(&self, name: &str) -> Result<(), ParentHandleError> {
+        self.send(&ToParent::Drop(name.into()), &[])
+    }
+
+    /// To be sent each 20 ms or more often by the thread that knows that the node's loop is alive. `protected`: the
+    /// standby is in step and has everything that was said.
+    pub fn stamp(&self, active: bool, epoch: Epoch, protected: bool) -> Result<(), ParentHandleError> {
+        self.send(&ToParent::Stamp { at: local_now(), active, epoch, protected }, &[])
+    }
+
+    /// Asks for the address in the name of `epoch`; answered by `Claimed` or `Lost`.
+    pub fn claim(&self, epoch: Epoch) -> Result<(), ParentHandleError> {
+        self.send(&ToParent::Claim(epoch), &[])
+    }
+
+    /// Gives the address back; it is removed at once.
+    pub fn yield_address(&self) -> Result<(), ParentHandleError> {
+        self.send(&ToParent::Yield, &[])
+    }
+
+    /// The daemon has handed over, or there was nothing to hand over, and will exit. The whole node then ends.
+    pub fn stopping_done(&self) -> Result<(), ParentHandleError> {
+        self.send(&ToParent::StoppingDone, &[])
+    }
+
+    /// The next message; `None` when none is waiting.
+    pub fn receive(&self) -> Result<Option<FromParent>, ParentHandleError> {
+        let Some((bytes, files)) = self.channel.receive().map_err(ParentHandleError::Channel)? else {
+            return Ok(None);
+        };
+        Ok(Some(match decode(&bytes).ok_or(ParentHandleError::Message)? {
+            ToDaemon::Held(names) if names.len() == files.len() => {
+                let held = |(name, socket)| HeldSocket { name, socket };
+                FromParent::Held(names.into_iter().zip(files).map(held).collect())
+            }
+            ToDaemon::Held(_) => return Err(ParentHandleError::Message),
+            ToDaemon::HeldEnd { resume_active, incarnation } => FromParent::HeldEnd { resume_active, incarnation },
+            ToDaemon::Claimed(epoch) => FromParent::Claimed { epoch },
+            ToDaemon::Lost(epoch) => FromParent::Lost { epoch },
+            ToDaemon::Stop => FromParent::Stop,
+            ToDaemon::Reload => FromParent::Reload,
+        }))
+    }
+
+    fn send(&self, message: &ToParent, files: &[BorrowedFd<'_>]) -> Result<(), ParentHandleError> {
+        self.channel.send_patiently(&encode(message), files, PATIENCE).map_err(ParentHandleError::Channel)
+    }
+}
+
+impl AsFd for ParentHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// The descriptor, if it is open and such a channel, and was not taken before.
+#[allow(unsafe_code)]
+fn take_over(number: RawFd) -> Option<OwnedFd> {
+    if number < 3 {
+        return None;
+    }
+    // SAFETY: the borrow is used for system calls that fail cleanly on a descriptor that is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(borrowed, FcntlArg::F_GETFD).ok()?;
+    if getsockopt(&borrowed, sockopt::SockType).ok()? != SockType::SeqPacket || IS_TAKEN.swap(true, Ordering::SeqCst) {
+        return None;
+    }
+    // SAFETY: the parent opened it for this process, and the flag above lets it be taken only once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}

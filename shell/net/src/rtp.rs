@@ -1,0 +1,426 @@
+//! The RTP threads: each waits on the sockets of the media ports it was given and drives one `media::relay::Relay`.
+//!
+//! A leg has a socket of its own and brings fifty packets a second, so that a socket hardly ever holds two: one wait
+//! tells of up to `READY_MAX` sockets, and each packet then costs one call to read it and one to send it. Ports that
+//! forward to each other are kept on the same thread, so that no packet takes a lock.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{array, io};
+
+use base::LocalTime;
+use media::relay::{Learned, Port, Relay, Statistics};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::clock::local_now;
+
+/// The longest packet that is relayed. Audio is under 1,500 bytes on every network that phones are on; a longer packet
+/// is dropped and counted.
+const PACKET_BYTES_MAX: usize = 2048;
+
+/// How many ready sockets one wait tells of. The others are told by the next one.
+const READY_MAX: usize = 256;
+
+/// How many commands are carried out before packets get their turn again, so that a snapshot's thousand ports do not
+/// interrupt the audio of the others.
+const COMMANDS_MAX: usize = 64;
+
+/// How long `statistics` waits for a thread that is busy or gone before it answers none.
+const STATISTICS_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// What the epoll says for the thread's own wake-up; a socket has its local port instead.
+const WAKE: u64 = u64::MAX;
+
+/// What a thread tells the node. It is called on that thread and must return at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RtpEvent {
+    /// A remote party was found at another address; to be replicated.
+    Learned(Learned),
+}
+
+/// Counts of all threads together since they started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub packets_received: u64,
+    pub packets_sent: u64,
+    /// Reads that failed, such as after an ICMP error.
+    pub receive_errors: u64,
+    /// Sends that failed: no route while the address is at the other node, refused, or no room in the send buffer.
+    pub send_errors: u64,
+    /// Packets longer than is relayed.
+    pub oversize: u64,
+    /// Packets that our own media ports sent to each other, which would circle for ever.
+    pub looped: u64,
+}
+
+/// The threads. Dropping it ends them and closes the sockets.
+pub struct RtpThreads {
+    shared: Arc<Shared>,
+    shards: Vec<Shard>,
+}
+
+impl RtpThreads {
+    /// Starts `threads` of them (at least one). Each calls `on_start` first, to take its scheduling priority.
+    pub fn start(
+        threads: usize,
+        on_start: fn(),
+        events: Box<dyn Fn(RtpEvent) + Send + Sync>,
+    ) -> io::Result<RtpThreads> {
+        let shared = Arc::new(Shared { places: Mutex::default(), counts: Counts::default(), events });
+        let shards = (0..threads.max(1)).map(|number| Shard::start(number, on_start, &shared));
+        Ok(Self { shards: shards.collect::<io::Result<_>>()?, shared })
+    }
+
+    /// Opens a port with its two sockets, which are made nonblocking. A port that is open already begins anew. When
+    /// this fails, the port is closed.
+    pub fn open(&self, port: Port, rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<()> {
+        let sockets = Arc::new(Sockets::new(rtp, rtcp)?);
+        let mut places = self.shared.places();
+        if let Some(place) = places.remove(&port.port) {
+            self.send(place.shard, Command::Close(port.port));
+        }
+        let shard = self.partner(&places, &port).unwrap_or_else(|| self.least_loaded(&places));
+        self.place(&mut places, shard, port, sockets)
+    }
+
+    /// Changes an open port; one that is not open is left alone. A port that now forwards to one on another thread
+    /// moves there, and learns its remote party again.
+    pub fn update(&self, port: Port) -> io::Result<()> {
+        let mut places = self.shared.places();
+        let Some(place) = places.get(&port.port) else { return Ok(()) };
+        let (shard, sockets) = (place.shard, Arc::clone(&place.sockets));
+        match self.partner(&places, &port) {
+            Some(partner) if partner != shard => {
+                places.remove(&port.port);
+                self.send(shard, Command::Close(port.port));
+                self.place(&mut places, partner, port, sockets)
+            }
+            _ => {
+                self.send(shard, Command::Update(port));
+                Ok(())
+            }
+        }
+    }
+
+    /// Closes a port and its sockets; one that is not open is left alone.
+    pub fn close(&self, port: u16) {
+        if let Some(place) = self.shared.places().remove(&port) {
+            self.send(place.shard, Command::Close(port));
+        }
+    }
+
+    /// This node serves from now on: see `Relay::taken_over`.
+    pub fn taken_over(&self) {
+        for shard in 0..self.shards.len() {
+            self.send(shard, Command::TakenOver);
+        }
+    }
+
+    /// The counts of an open port. Waits for the port's thread, at most `STATISTICS_WAIT_MAX`: not for the node's loop.
+    pub fn statistics(&self, port: u16) -> Option<Statistics> {
+        let shard = self.shared.places().get(&port)?.shard;
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(shard, Command::Statistics { port, reply });
+        answer.recv_timeout(STATISTICS_WAIT_MAX).ok().flatten()
+    }
+
+    /// The counts of all threads.
+    pub fn totals(&self) -> Totals {
+        self.shared.counts.read()
+    }
+
+    /// The open ports, in order.
+    pub fn ports(&self) -> Vec<u16> {
+        self.shared.places().keys().copied().collect()
+    }
+
+    /// The thread of the port that `port` forwards to.
+    fn partner(&self, places: &BTreeMap<u16, Place>, port: &Port) -> Option<usize> {
+        port.forward_to.filter(|partner| *partner != port.port).and_then(|partner| Some(places.get(&partner)?.shard))
+    }
+
+    fn least_loaded(&self, places: &BTreeMap<u16, Place>) -> usize {
+        let mut loads = vec![0; self.shards.len()];
+        for place in places.values() {
+            if let Some(load) = loads.get_mut(place.shard) {
+                *load += 1;
+            }
+        }
+        loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(shard, _)| shard)
+    }
+
+    fn place(
+        &self,
+        places: &mut BTreeMap<u16, Place>,
+        shard: usize,
+        port: Port,
+        sockets: Arc<Sockets>,
+    ) -> io::Result<()> {
+        let number = port.port;
+        let Some(Shard { epoll, .. }) = self.shards.get(shard) else { return Ok(()) };
+        // The command goes first, so that the thread knows the port before it hears of its packets.
+        self.send(shard, Command::Open { port, sockets: Arc::clone(&sockets) });
+        let [rtp, rtcp] = [(&sockets.rtp, number), (&sockets.rtcp, number | 1)]
+            .map(|(socket, token)| epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, u64::from(token))));
+        if let Err(error) = rtp.and(rtcp) {
+            self.send(shard, Command::Close(number));
+            return Err(error.into());
+        }
+        places.insert(number, Place { shard, sockets });
+        Ok(())
+    }
+
+    fn send(&self, shard: usize, command: Command) {
+        if let Some(shard) = self.shards.get(shard) {
+            // A thread that is gone has said why in the log; its ports are as good as closed.
+            shard.commands.send(command).ok();
+            shard.wake.write(1).ok();
+        }
+    }
+}
+
+impl Drop for RtpThreads {
+    fn drop(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.send(shard, Command::Stop);
+        }
+        for shard in &mut self.shards {
+            if let Some(thread) = shard.thread.take() {
+                thread.join().ok();
+            }
+        }
+    }
+}
+
+/// What the threads and their owner have in common.
+struct Shared {
+    /// Every open port. The threads look at it only for packets that seem to come from one of our own ports.
+    places: Mutex<BTreeMap<u16, Place>>,
+    counts: Counts,
+    events: Box<dyn Fn(RtpEvent) + Send + Sync>,
+}
+
+impl Shared {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<u16, Place>> {
+        // No code that holds it leaves it half changed.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// On which thread an open port is.
+struct Place {
+    shard: usize,
+    sockets: Arc<Sockets>,
+}
+
+/// The sockets of one port.
+struct Sockets {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    /// The address that they are bound to.
+    host: IpAddr,
+}
+
+impl Sockets {
+    fn new(rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<Self> {
+        let (rtp, rtcp) = (UdpSocket::from(rtp), UdpSocket::from(rtcp));
+        rtp.set_nonblocking(true)?;
+        rtcp.set_nonblocking(true)?;
+        Ok(Self { host: rtp.local_addr()?.ip(), rtp, rtcp })
+    }
+
+    fn of(&self, local_port: u16) -> &UdpSocket {
+        if local_port.is_multiple_of(2) { &self.rtp } else { &self.rtcp }
+    }
+}
+
+enum Command {
+    Open { port: Port, sockets: Arc<Sockets> },
+    Update(Port),
+    Close(u16),
+    TakenOver,
+    Statistics { port: u16, reply: SyncSender<Option<Statistics>> },
+    Stop,
+}
+
+/// The owner's end of a thread.
+struct Shard {
+    commands: Sender<Command>,
+    wake: Arc<EventFd>,
+    epoll: Arc<Epoll>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Shard {
+    fn start(number: usize, on_start: fn(), shared: &Arc<Shared>) -> io::Result<Self> {
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
+        epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let (commands, inbox) = mpsc::channel();
+        let worker = Worker {
+            inbox,
+            wake: Arc::clone(&wake),
+            epoll: Arc::clone(&epoll),
+            shared: Arc::clone(shared),
+            relay: Relay::new(),
+            sockets: BTreeMap::new(),
+            is_stopped: false,
+        };
+        let thread = thread::Builder::new().name(format!("rtp-{number}")).spawn(move || {
+            on_start();
+            worker.run();
+        })?;
+        Ok(Self { commands, wake, epoll, thread: Some(thread) })
+    }
+}
+
+/// The thread's end.
+struct Worker {
+    inbox: Receiver<Command>,
+    wake: Arc<EventFd>,
+    epoll: Arc<Epoll>,
+    shared: Arc<Shared>,
+    relay: Relay,
+    /// By even local port.
+    sockets: BTreeMap<u16, Arc<Sockets>>,
+    is_stopped: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut ready = [EpollEvent::empty(); READY_MAX];
+        // One byte more than is relayed, so that a longer packet is told from one that just fits.
+        let mut buffer = vec![0; PACKET_BYTES_MAX + 1];
+        let mut timeout = EpollTimeout::NONE;
+        while !self.is_stopped {
+            let count = match self.epoll.wait(&mut ready, timeout) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => continue,
+                Err(error) => {
+                    tracing::error!(%error, "an RTP thread cannot wait for packets and ends");
+                    return;
+                }
+            };
+            let now = local_now();
+            let has_more = self.obey(now);
+            timeout = if has_more { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+            for event in ready.iter().take(count) {
+                match u16::try_from(event.data()) {
+                    Ok(local_port) => self.receive(now, local_port, &mut buffer),
+                    // The count of wake-ups says nothing that the inbox does not.
+                    Err(_) => drop(self.wake.read()),
+                }
+            }
+            for learned in self.relay.learned() {
+                (self.shared.events)(RtpEvent::Learned(learned));
+            }
+        }
+    }
+
+    /// Carries out what waits in the inbox, as far as `COMMANDS_MAX`; tells whether that was not all.
+    fn obey(&mut self, now: LocalTime) -> bool {
+        for _ in 0..COMMANDS_MAX {
+            match self.inbox.try_recv() {
+                Ok(Command::Open { port, sockets }) => {
+                    self.sockets.insert(port.port, sockets);
+                    self.relay.open(port);
+                }
+                Ok(Command::Update(port)) => self.relay.update(port),
+                Ok(Command::Close(port)) => self.close(port),
+                Ok(Command::TakenOver) => self.relay.taken_over(now),
+                Ok(Command::Statistics { port, reply }) => {
+                    // Whoever asked may have given up waiting.
+                    reply.try_send(self.relay.statistics(port)).ok();
+                }
+                Ok(Command::Stop) => self.is_stopped = true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn close(&mut self, port: u16) {
+        self.relay.close(port);
+        let Some(sockets) = self.sockets.remove(&port) else { return };
+        for socket in [&sockets.rtp, &sockets.rtcp] {
+            // Closing the socket does not end the watch while the parent process holds a duplicate of it. A socket
+            // that was never watched is no matter.
+            self.epoll.delete(socket).ok();
+        }
+    }
+
+    /// Reads one packet and passes it on. A socket that holds more is told by the next wait, after all others.
+    fn receive(&mut self, now: LocalTime, local_port: u16, buffer: &mut [u8]) {
+        let Some(sockets) = self.sockets.get(&(local_port & !1)) else { return };
+        let counts = &self.shared.counts;
+        let (length, source) = match sockets.of(local_port).recv_from(buffer) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return counts.add(Count::ReceiveErrors),
+        };
+        counts.add(Count::PacketsReceived);
+        let Some(packet) = buffer.get_mut(..length).filter(|packet| packet.len() <= PACKET_BYTES_MAX) else {
+            return counts.add(Count::Oversize);
+        };
+        if source.ip() == sockets.host && self.is_ours(source) {
+            return counts.add(Count::Looped);
+        }
+        let Some(forward) = self.relay.handle(now, local_port, source, packet) else { return };
+        let Some(sockets) = self.sockets.get(&(forward.local_port & !1)) else { return };
+        match sockets.of(forward.local_port).send_to(packet, forward.destination) {
+            Ok(_) => counts.add(Count::PacketsSent),
+            // Until the address is here there is no route; a phone that is gone refuses. Neither ends the call.
+            Err(_) => counts.add(Count::SendErrors),
+        }
+    }
+
+    /// Whether a packet from our own host comes from one of our own media ports. Two ports whose phones both named the
+    /// other port as theirs would pass one packet round for ever.
+    fn is_ours(&self, source: SocketAddr) -> bool {
+        self.shared.places().contains_key(&(source.port() & !1))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    PacketsReceived,
+    PacketsSent,
+    ReceiveErrors,
+    SendErrors,
+    Oversize,
+    Looped,
+}
+
+/// `Totals` while the threads count. By `Count`.
+struct Counts([AtomicU64; 6]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Counts {
+    fn add(&self, count: Count) {
+        if let Some(counter) = self.0.get(count as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> Totals {
+        let [packets_received, packets_sent, receive_errors, send_errors, oversize, looped] =
+            self.0.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Totals { packets_received, packets_sent, receive_errors, send_errors, oversize, looped }
+    }
+}
+
+#[cfg(test)]
+mod tests;

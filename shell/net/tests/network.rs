@@ -1,0 +1,136 @@
+//! rtnetlink and ARP against the real kernel, in namespaces of their own.
+
+mod common;
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use common::{INTERFACE, OTHER, in_namespace, ip};
+use socket2::{Domain, Protocol, Socket, Type};
+use tandem_net::neighbours::Neighbours;
+use tandem_net::netlink::{Addresses, InterfaceAddress, NetlinkError, NetworkEvent, subscribe};
+
+const SERVICE: &str = "10.77.0.100";
+
+fn service() -> IpAddr {
+    SERVICE.parse().unwrap()
+}
+
+#[test]
+fn an_address_is_added_renewed_and_removed() {
+    in_namespace(|| {
+        for (address, prefix) in [(service(), 32), ("2001:db8::100".parse().unwrap(), 128)] {
+            let mut addresses = Addresses::open().unwrap();
+            assert!(!addresses.has(INTERFACE, address).unwrap());
+            assert_eq!(addresses.interface_of(address).unwrap(), None);
+            assert!(!addresses.remove(INTERFACE, address, prefix).unwrap());
+            addresses.add(INTERFACE, address, prefix, None).unwrap();
+            let listed = |addresses: &mut Addresses| {
+                addresses.list(INTERFACE).unwrap().into_iter().find(|entry| entry.address == address).unwrap()
+            };
+            assert_eq!(listed(&mut addresses), InterfaceAddress { address, prefix, valid: None });
+            addresses.add(INTERFACE, address, prefix, Some(Duration::from_secs(100))).unwrap();
+            let valid = listed(&mut addresses).valid.unwrap();
+            assert!((Duration::from_secs(90)..=Duration::from_secs(100)).contains(&valid), "{valid:?}");
+            assert!(!addresses.has(OTHER, address).unwrap());
+            assert_eq!(addresses.interface_of(address).unwrap().as_deref(), Some(INTERFACE));
+            assert!(addresses.remove(INTERFACE, address, prefix).unwrap());
+            assert!(!addresses.has(INTERFACE, address).unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_version_6_address_is_usable_at_once() {
+    in_namespace(|| {
+        let address: IpAddr = "2001:db8::100".parse().unwrap();
+        Addresses::open().unwrap().add(INTERFACE, address, 128, None).unwrap();
+        std::net::UdpSocket::bind((address, 0)).unwrap();
+    });
+}
+
+#[test]
+fn an_address_that_is_not_renewed_ends() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        addresses.add(INTERFACE, service(), 32, Some(Duration::from_secs(1))).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while addresses.has(INTERFACE, service()).unwrap() {
+            assert!(Instant::now() < until, "the lease does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // The node's own address is not touched.
+        assert!(addresses.has(INTERFACE, "10.77.0.11".parse().unwrap()).unwrap());
+    });
+}
+
+#[test]
+fn carrier_and_hardware_address() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        assert!(addresses.carrier(INTERFACE).unwrap());
+        assert!(addresses.hardware_address(INTERFACE).unwrap().is_some());
+        ip(&format!("link set {OTHER} down"));
+        assert!(!addresses.carrier(INTERFACE).unwrap());
+        assert!(matches!(addresses.carrier("absent"), Err(NetlinkError::NoInterface(_))));
+    });
+}
+
+#[test]
+fn changes_are_reported() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        let index = addresses.interface_index(INTERFACE).unwrap();
+        let mut subscription = subscribe().unwrap();
+        assert_eq!(subscription.events(), []);
+        addresses.add(INTERFACE, service(), 32, None).unwrap();
+        assert_eq!(subscription.events(), [NetworkEvent::AddressAdded { index, address: service() }]);
+        addresses.remove(INTERFACE, service(), 32).unwrap();
+        assert_eq!(subscription.events(), [NetworkEvent::AddressRemoved { index, address: service() }]);
+        ip(&format!("link set {OTHER} down"));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !subscription.events().contains(&NetworkEvent::Carrier { index, carrier: false }) {
+            assert!(Instant::now() < until, "no lost carrier is reported");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        ip(&format!("link del {INTERFACE}"));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !subscription.events().contains(&NetworkEvent::InterfaceGone { index }) {
+            assert!(Instant::now() < until, "no lost interface is reported");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+}
+
+#[test]
+fn neighbours_hear_who_has_the_address() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        let hardware = addresses.hardware_address(INTERFACE).unwrap().unwrap();
+        let protocol = Protocol::from(i32::from(0x0806u16.to_be()));
+        let mut listener = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap();
+        listener.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        listener.bind_device(Some(OTHER.as_bytes())).unwrap();
+        let neighbours = Neighbours::open(INTERFACE).unwrap();
+        let IpAddr::V4(service) = service() else { unreachable!() };
+        let party = [10, 77, 0, 21].into();
+        neighbours.announce(service).unwrap();
+        neighbours.ask(service, &[party]).unwrap();
+        // Operation and the address asked about, of the three packets that came from the service address.
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let mut frame = [0; 100];
+            let length = listener.read(&mut frame).unwrap();
+            assert!(length >= 42);
+            if frame[28..32] == service.octets() && frame[..6] == [0xff; 6] {
+                assert_eq!((&frame[6..12], &frame[22..28]), (&hardware[..], &hardware[..]));
+                let asked = std::net::Ipv4Addr::from(<[u8; 4]>::try_from(&frame[38..42]).unwrap());
+                if !seen.contains(&(frame[21], asked)) {
+                    seen.push((frame[21], asked));
+                }
+            }
+        }
+        assert_eq!(seen, [(1, service), (2, service), (1, party)]);
+    });
+}
