@@ -122,6 +122,8 @@ pub struct Diagnostics {
     warnings: BTreeSet<Diagnostic>,
     dropped: u64,
     failed: bool,
+    /// Lines that need not be looked at again when the next section inherits them.
+    seen: BTreeSet<Place>,
 }
 
 impl Diagnostics {
@@ -132,6 +134,12 @@ impl Diagnostics {
 
     pub fn warning(&mut self, place: &Place, text: impl Into<String>) {
         self.push(place, Severity::Warning, text.into());
+    }
+
+    /// Whether this is the first time that the line is reported on. What is costly to say is worked out once, not for
+    /// each of the thousands of sections that inherit the line.
+    pub(crate) fn first_look(&mut self, place: &Place) -> bool {
+        self.seen.insert(place.clone())
     }
 
     /// True once any error was found, kept or not.

@@ -70,7 +70,11 @@ pub enum Step {
     /// No priority is left: the call is hung up by what `DIALSTATUS` says (`autofallthrough=yes`).
     End,
     /// The call cannot go on. The place is that of the line which failed.
-    Failed { reason: String, file: String, line: u32 },
+    Failed {
+        reason: String,
+        file: String,
+        line: u32,
+    },
 }
 
 /// A dialplan application and its arguments after substitution.

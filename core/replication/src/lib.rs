@@ -6,6 +6,8 @@
 pub mod entry;
 pub mod log;
 pub mod message;
+#[cfg(test)]
+mod network;
 pub mod peering;
 pub mod session;
 pub mod store;

@@ -26,6 +26,9 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 /// The most segments under way. When it is reached, messages wait in the queue for acknowledgements.
 pub const WINDOW_SEGMENTS: u64 = 256;
 
+/// Segments after the expected one that an acknowledgement tells of: the bits of a word.
+const BITMAP_SEGMENTS: usize = 64;
+
 /// The most bytes of messages that wait to be sent or acknowledged. `send` refuses more with `Overflow`; its owner
 /// then starts a new generation, and the peer resumes from its position.
 pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -10,7 +10,8 @@ fn conf_of(files: &[(&str, &str)]) -> (Conf, Vec<Diagnostic>) {
 /// Every section as `name: key=value key=value`, templates with a `!`.
 fn told(conf: &Conf) -> Vec<String> {
     let tell = |section: &Section| {
-        let lines: Vec<String> = section.entries.iter().map(|entry| format!(" {}={}", entry.key, entry.value)).collect();
+        let lines: Vec<String> =
+            section.entries.iter().map(|entry| format!(" {}={}", entry.key, entry.value)).collect();
         format!("{}{}:{}", section.name, if section.template { "!" } else { "" }, lines.concat())
     };
     conf.sections.iter().map(tell).collect()
@@ -74,7 +75,11 @@ fn an_addition_may_pick_among_sections_of_one_name() {
 #[test]
 fn includes() {
     let (conf, diagnostics) = conf_of(&[
-        ("main.conf", "[a]\n#include <one.conf>\nk=3\n#include \"d/*.conf\"\n#tryinclude absent.conf\n#include /etc/asterisk/last.conf"),
+        (
+            "main.conf",
+            "[a]\n#include <one.conf>\nk=3\n#include \"d/*.conf\"\n\
+             #tryinclude absent.conf\n#include /etc/asterisk/last.conf",
+        ),
         ("one.conf", "k=1\n[b]\nk=2"),
         ("d/2.conf", "[d2]"),
         ("d/1.conf", "[d1]"),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::codecs::Choice;
-use super::options::{
-    Options, PJSIP_AOR, PJSIP_AUTH, PJSIP_ENDPOINT, PJSIP_GLOBAL, PJSIP_IDENTIFY, PJSIP_TRANSPORT,
-};
+use super::options::{Options, PJSIP_AOR, PJSIP_AUTH, PJSIP_ENDPOINT, PJSIP_GLOBAL, PJSIP_IDENTIFY, PJSIP_TRANSPORT};
 use super::sip::ha1;
 use super::value::{address, bind, caller_id, list, network, number, switch, unquoted};
 use super::{
@@ -227,7 +225,9 @@ fn contact_address(uri: &str) -> Option<Address> {
 
 /// The endpoint's name and the addresses that mean it.
 fn identify<'a>(
-    section: &'a Section, objects: &Objects<'_>, diagnostics: &mut Diagnostics,
+    section: &'a Section,
+    objects: &Objects<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<(&'a str, Vec<Network>)> {
     unused(section, &PJSIP_IDENTIFY, diagnostics);
     let Some(endpoint) = section.last("endpoint") else {
@@ -255,8 +255,12 @@ fn identify<'a>(
 }
 
 fn endpoint(
-    section: &Section, objects: &Objects<'_>, auths: &BTreeMap<&str, Option<Credentials>>, aors: &BTreeMap<&str, Aor>,
-    networks: Vec<Network>, diagnostics: &mut Diagnostics,
+    section: &Section,
+    objects: &Objects<'_>,
+    auths: &BTreeMap<&str, Option<Credentials>>,
+    aors: &BTreeMap<&str, Aor>,
+    networks: Vec<Network>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Endpoint> {
     let name = section.name.to_string();
     let mut endpoint = unregistered(&name, networks);
@@ -349,7 +353,10 @@ fn endpoint_entry(entry: &Entry, endpoint: &mut Endpoint, diagnostics: &mut Diag
 
 /// The first object of a list of names. Each name must exist; a second one is more than is supported.
 fn referred<'a, T>(
-    entry: &Entry, kind: &str, objects: &'a BTreeMap<&str, T>, diagnostics: &mut Diagnostics,
+    entry: &Entry,
+    kind: &str,
+    objects: &'a BTreeMap<&str, T>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<&'a T> {
     let names: Vec<&str> = list(&entry.value).map(unquoted).collect();
     for name in &names {
@@ -367,7 +374,7 @@ fn referred<'a, T>(
 /// Reports the options of a section whose reader looks up what it needs by name.
 fn unused(section: &Section, options: &Options, diagnostics: &mut Diagnostics) {
     for entry in &section.entries {
-        if !options.supported.iter().any(|name| name.eq_ignore_ascii_case(&entry.key)) {
+        if !options.supported.split_whitespace().any(|name| name.eq_ignore_ascii_case(&entry.key)) {
             options.report(entry, diagnostics);
         }
     }

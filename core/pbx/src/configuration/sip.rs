@@ -103,8 +103,7 @@ impl Peer {
             "nat" => self.nat(entry, diagnostics),
             "qualify" => self.qualify(entry, diagnostics),
             "qualifyfreq" => {
-                self.qualify_seconds =
-                    number(entry, 1, SECONDS_MAX, diagnostics).unwrap_or(self.qualify_seconds);
+                self.qualify_seconds = number(entry, 1, SECONDS_MAX, diagnostics).unwrap_or(self.qualify_seconds);
             }
             "canreinvite" | "directmedia" => self.direct_media(entry, diagnostics),
             _ => return false,
@@ -148,7 +147,11 @@ impl Peer {
 }
 
 fn general_entry(
-    entry: &Entry, general: &mut General, defaults: &mut Peer, listen: &mut Listen, diagnostics: &mut Diagnostics,
+    entry: &Entry,
+    general: &mut General,
+    defaults: &mut Peer,
+    listen: &mut Listen,
+    diagnostics: &mut Diagnostics,
 ) {
     let seconds = |diagnostics: &mut Diagnostics| number(entry, 1, SECONDS_MAX, diagnostics);
     let RegistrationSeconds { min, max, default } = &mut general.registration;
@@ -270,16 +273,15 @@ fn peer(section: &Section, defaults: &Peer, general: &General, diagnostics: &mut
 }
 
 /// Takes one line of a peer's section; `None` when the peer cannot be made because of it.
-fn own_entry(
-    entry: &Entry, name: &str, own: &mut Own, shared: &mut Peer, diagnostics: &mut Diagnostics,
-) -> Option<()> {
+fn own_entry(entry: &Entry, name: &str, own: &mut Own, shared: &mut Peer, diagnostics: &mut Diagnostics) -> Option<()> {
     match entry.key.to_ascii_lowercase().as_str() {
         "type" => own.kind = kind(entry, diagnostics)?,
         "cid_number" => shared.caller_id.get_or_insert_default().number = entry.value.to_string(),
         "fullname" => shared.caller_id.get_or_insert_default().name = unquoted(&entry.value).to_owned(),
         "username" | "defaultuser" => {
             if &*entry.value != name {
-                let text = format!("`{}` is for calls to a trunk, not supported yet; the phone logs in as {name}", entry.key);
+                let text =
+                    format!("`{}` is for calls to a trunk, not supported yet; the phone logs in as {name}", entry.key);
                 diagnostics.warning(&entry.place, text);
             }
         }

@@ -110,9 +110,7 @@ pub(super) fn without_dashes(number: &str) -> String {
 impl Dialplan {
     /// The line at a priority or label. As in Asterisk the search goes on when the best extension lacks it: an
     /// extension's priority 2 may be that of a pattern, or of an included context.
-    pub(super) fn line(
-        &self, context: &str, number: &str, caller: &Caller, spot: Spot<'_>,
-    ) -> Option<(u32, &Line)> {
+    pub(super) fn line(&self, context: &str, number: &str, caller: &Caller, spot: Spot<'_>) -> Option<(u32, &Line)> {
         self.search(context, |context| context.matching(number, caller).find_map(|extension| extension.line(spot)))
     }
 

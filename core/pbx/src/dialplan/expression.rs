@@ -145,8 +145,20 @@ fn apply(operator: &str, left: String, right: String) -> String {
         _ => Some(left.cmp(&right)),
     };
     match operator {
-        "|" => if is_true(&left) { left } else { right },
-        "&" => if is_true(&left) && is_true(&right) { left } else { truth(false) },
+        "|" => {
+            if is_true(&left) {
+                left
+            } else {
+                right
+            }
+        }
+        "&" => {
+            if is_true(&left) && is_true(&right) {
+                left
+            } else {
+                truth(false)
+            }
+        }
         "=" => truth(ordered().is_some_and(|order| order.is_eq())),
         "!=" => truth(ordered().is_none_or(|order| order.is_ne())),
         "<" => truth(ordered().is_some_and(|order| order.is_lt())),

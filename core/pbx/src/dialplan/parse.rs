@@ -69,7 +69,10 @@ fn general(entry: &Entry, diagnostics: &mut Diagnostics) {
 }
 
 fn with_globals(
-    text: &str, entry: &Entry, globals: &BTreeMap<String, String>, diagnostics: &mut Diagnostics,
+    text: &str,
+    entry: &Entry,
+    globals: &BTreeMap<String, String>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     match substitute(text, Scope { globals, execution: None }) {
         Ok(text) => Some(text),
@@ -141,7 +144,8 @@ impl Reader<'_> {
             None => self.context.includes.push((entry.value.to_string(), entry.place.clone())),
             // To include it always would open at night what the file opens by day.
             Some((context, _)) => {
-                let text = format!("include of `{}` at certain times is not supported yet, never included", context.trim());
+                let text =
+                    format!("include of `{}` at certain times is not supported yet, never included", context.trim());
                 self.diagnostics.warning(&entry.place, text);
             }
         }
@@ -285,7 +289,8 @@ fn check(dialplan: &Dialplan, conf: &Conf, diagnostics: &mut Diagnostics) {
     for section in &conf.sections {
         if dialplan.includes_too_many(&section.name) {
             let limit = super::context::CONTEXTS_SEARCHED_MAX;
-            let text = format!("[{}] includes more than {limit} contexts; the last ones are not searched", section.name);
+            let text =
+                format!("[{}] includes more than {limit} contexts; the last ones are not searched", section.name);
             diagnostics.warning(&section.place, text);
         }
     }
@@ -309,7 +314,11 @@ fn check(dialplan: &Dialplan, conf: &Conf, diagnostics: &mut Diagnostics) {
 
 /// Checks the jumps whose destination does not depend on the call.
 fn check_jumps(
-    dialplan: &Dialplan, context: &str, number: Option<&str>, extension: &Extension, line: &Line,
+    dialplan: &Dialplan,
+    context: &str,
+    number: Option<&str>,
+    extension: &Extension,
+    line: &Line,
     diagnostics: &mut Diagnostics,
 ) {
     let destinations = match line.application.to_ascii_lowercase().as_str() {

@@ -1,1 +1,69 @@
+use std::collections::BTreeMap;
 
+use base::{ClusterTime, Epoch, Lsn, NodeIndex, Position, Random, WallTime};
+
+use super::{MESSAGE_BYTES_MAX, Message, MessageError, VERSION};
+use crate::entry::{Entry, EntryError, ID_BYTES_MAX};
+use crate::store::{Checksum, Delta, Key};
+
+fn examples() -> Vec<(Message, &'static str)> {
+    let epoch = Epoch { number: 3, node: NodeIndex(1) };
+    let position = Position { epoch, lsn: Lsn(9) };
+    let checksums = BTreeMap::from([(4, Checksum { sum: 500, count: 2 })]);
+    let deltas = vec![Delta { key: Key::new(4, "a"), value: Some(vec![7]) }];
+    let (cluster_time, wall) = (ClusterTime(5), WallTime(6));
+    vec![
+        (Message::Leading { version: VERSION, epoch }, "820082018203 01"),
+        (Message::Hello { version: VERSION, attempt: 2, position, whole: true }, ""),
+        (Message::Welcome { attempt: 2, epoch }, ""),
+        (Message::Entry(Entry { position, cluster_time, wall, deltas: deltas.clone() }), ""),
+        (Message::Verify { position, checksums: checksums.clone() }, ""),
+        (Message::Applied { attempt: 2, position, in_step: true }, ""),
+        (Message::SnapshotBegin { position, cluster_time, wall }, ""),
+        (Message::Objects(deltas), ""),
+        (Message::SnapshotEnd { position, checksums }, ""),
+        (Message::HandOver { position }, ""),
+        (Message::Opaque(vec![1, 2]), ""),
+    ]
+}
+
+#[test]
+fn encodings_stay_as_they_were() {
+    for (message, golden) in examples() {
+        let bytes = message.encode();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, golden, "{message:?}");
+        assert_eq!(Message::decode(&bytes), Ok(message));
+    }
+}
+
+#[test]
+fn bounds_hold_inside_messages() {
+    let delta = Delta { key: Key::new(4, "i".repeat(ID_BYTES_MAX + 1)), value: None };
+    let error = MessageError::Entry(EntryError::IdTooLong { bytes: ID_BYTES_MAX + 1 });
+    let entry = Entry { deltas: vec![delta.clone()], ..Entry::default() };
+    assert_eq!(Message::decode(&Message::Entry(entry).encode()), Err(error.clone()));
+    assert_eq!(Message::decode(&Message::Objects(vec![delta]).encode()), Err(error));
+    let bytes = vec![0; MESSAGE_BYTES_MAX + 1];
+    assert_eq!(Message::decode(&bytes), Err(MessageError::TooLong { bytes: bytes.len() }));
+    let mut bytes = Message::Opaque(vec![1]).encode();
+    bytes.push(0);
+    assert_eq!(Message::decode(&bytes), Err(MessageError::Malformed));
+}
+
+#[test]
+fn any_bytes_are_read_or_refused() {
+    let mut random = Random::from_number(6);
+    let goldens: Vec<_> = examples().into_iter().map(|(message, _)| message.encode()).collect();
+    let mut read = 0;
+    for round in 0..40_000 {
+        let mut bytes = goldens[round % goldens.len()].clone();
+        for _ in 0..=random.below(2) {
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] = random.number() as u8;
+        }
+        bytes.truncate(random.below(3 * bytes.len() as u64) as usize);
+        read += u32::from(Message::decode(&bytes).is_ok());
+    }
+    assert!(read > 1_000, "the changes are too coarse to test anything");
+}

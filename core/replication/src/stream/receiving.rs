@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use minicbor::{Decode, Encode};
 
 use super::segment::Segment;
-use super::{MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
+use super::{BITMAP_SEGMENTS, MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(super) struct Receiving {
@@ -96,7 +96,7 @@ impl Receiving {
     /// The next expected sequence, the bitmap of those after it, and the echo. Nothing is due afterwards.
     pub fn acknowledgement(&mut self) -> (u64, u64, Option<u64>) {
         self.acknowledgement_due = false;
-        let bits = self.early.range(self.expected..self.expected.saturating_add(65));
+        let bits = self.early.range(self.expected..=self.expected.saturating_add(BITMAP_SEGMENTS as u64));
         let received = bits.fold(0_u64, |bits, (sequence, _)| match sequence - self.expected {
             0 => bits,
             ahead => bits | 1 << (ahead - 1),

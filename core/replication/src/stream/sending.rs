@@ -7,7 +7,7 @@ use base::LocalTime;
 use minicbor::{Decode, Encode};
 
 use super::segment::{PAYLOAD_BYTES_MAX, Segment};
-use super::{QUEUE_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
+use super::{BITMAP_SEGMENTS, QUEUE_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
 
 /// The shortest wait before a retransmission: below it, a peer that was not scheduled for a moment causes doubles.
 const RETRANSMIT_MIN: Duration = Duration::from_millis(5);
@@ -159,10 +159,12 @@ impl Sending {
         self.rtt
     }
 
-    /// The segments that may be sent again: all, or only the oldest one while the peer is silent.
+    /// The segments that may be sent again: those of which the peer can say whether they arrived, or only the oldest
+    /// one while the peer is silent. The first is the one that the peer expects; a hole keeps those beyond its bitmap
+    /// from being acknowledged, and to send them again for that would multiply the traffic.
     fn waiting(&self) -> impl Iterator<Item = (usize, &UnderWay)> {
-        let count = if self.silent_rounds < SILENT_ROUNDS_MAX { usize::MAX } else { 1 };
-        self.under_way.iter().enumerate().filter(|(_, item)| !item.arrived).take(count)
+        let count = if self.silent_rounds < SILENT_ROUNDS_MAX { 1 + BITMAP_SEGMENTS } else { 1 };
+        self.under_way.iter().take(count).enumerate().filter(|(_, item)| !item.arrived)
     }
 
     fn due_index(&mut self, now: LocalTime) -> Option<usize> {
@@ -221,5 +223,5 @@ fn has_arrived(sequence: u64, segment: &Segment) -> bool {
         return true;
     }
     let bit = sequence - segment.expected;
-    (1..=64).contains(&bit) && segment.received >> (bit - 1) & 1 == 1
+    (1..=BITMAP_SEGMENTS as u64).contains(&bit) && segment.received >> (bit - 1) & 1 == 1
 }

@@ -22,7 +22,8 @@ pub fn server_key(request: &Request) -> TransactionKey {
 /// The server transaction that `request` would belong to if its method were `method`: branch, sent-by and method. A
 /// sender without RFC 3261 branches is matched by Call-ID, CSeq number, From tag and sent-by.
 pub fn server_key_of(request: &Request, method: &Method) -> TransactionKey {
-    // A space cannot occur in a branch, a host or a tag, so no two keys run into each other.
+    // In well-formed messages no part holds a space, so the parts cannot run into each other. Who forges one gains
+    // nothing: the branch of somebody else's transaction, once known, can be sent as it is.
     let Ok(via) = request.top_via() else { return TransactionKey(String::new()) };
     let host = via.host.to_ascii_lowercase();
     let port = via.port.unwrap_or(crate::uri::PORT_DEFAULT);

@@ -50,7 +50,8 @@ fn unreadable() {
     let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
     let signs = format!("{}1", "-".repeat(100_000));
     let choices = "1 ? ".repeat(50_000);
-    let texts = ["", "1 +", "(1", "1)", "= 1", "\"open", "a =~ b", "a ~~ b", "a : b", "1 2", "1 ? 2", &deep, &signs, &choices];
+    let texts =
+        ["", "1 +", "(1", "1)", "= 1", "\"open", "a =~ b", "a ~~ b", "a : b", "1 2", "1 ? 2", &deep, &signs, &choices];
     for text in texts {
         assert_eq!(evaluate(text), None, "{}", text.get(..20).unwrap_or(text));
     }

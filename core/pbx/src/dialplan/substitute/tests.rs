@@ -13,7 +13,8 @@ fn execution() -> Execution {
         last_application: String::new(),
         last_data: String::new(),
     };
-    for (name, value) in [("A", "one"), ("one", "deep"), ("N", "2"), ("TEXT", "${A}"), ("Ü", "größe"), ("X", "mine")] {
+    for (name, value) in [("A", "one"), ("one", "deep"), ("N", "2"), ("TEXT", "${A}"), ("Ü", "größe"), ("X", "mine")]
+    {
         assert!(execution.set(name, value));
     }
     execution
