@@ -1,1 +1,12 @@
-//! Hosts in network namespaces, phones, faults and the drill.
+//! Hosts in network namespaces, nodes and phones on them, faults, and the drill that puts it all together. Needs Linux,
+//! root and the programs `ip` and, for packet loss, `nft`.
+
+pub mod drill;
+mod error;
+pub mod netns;
+pub mod nodes;
+pub mod phones;
+mod process;
+
+pub use drill::{DrillArguments, main};
+pub use error::LabError;

@@ -170,6 +170,16 @@ pub struct Listener {
     paused: bool,
     first_foreign: Option<Mark>,
     report: ListenerReport,
+    /// Foreign packets, noise and changes of the source in the windows before.
+    past: Oddities,
+}
+
+/// What should never be heard, counted since the listener began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    pub foreign: u64,
+    pub noise: u64,
+    pub ssrc_changes: u64,
 }
 
 impl Listener {
@@ -184,6 +194,7 @@ impl Listener {
             paused: false,
             first_foreign: None,
             report: ListenerReport::default(),
+            past: Oddities::default(),
         }
     }
 
@@ -281,8 +292,18 @@ impl Listener {
         }
     }
 
+    /// What should never have been heard, in all windows.
+    pub fn oddities(&self) -> Oddities {
+        Oddities {
+            foreign: self.past.foreign + self.report.foreign,
+            noise: self.past.noise + self.report.noise,
+            ssrc_changes: self.past.ssrc_changes + self.report.ssrc_changes,
+        }
+    }
+
     /// Forgets counts and the longest gap, but neither whose audio is expected nor what was heard last.
     pub fn start_window(&mut self) {
+        self.past = self.oddities();
         self.report = ListenerReport::default();
     }
 

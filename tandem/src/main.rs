@@ -1,1 +1,41 @@
-fn main() {}
+//! The one binary: the command line, and the wiring of the rooms.
+
+mod commands;
+mod daemon;
+mod logging;
+mod serve;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An IP PBX that outlives its servers
+///
+/// Two machines, one service address: when either machine dies, the registrations, the calls and their audio go on at
+/// the other one. Start with `tandem drill`, which shows it on this machine.
+#[derive(Parser)]
+#[command(name = "tandem", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Operate(admin::cli::Command),
+    /// Show on this machine that calls survive: a pair, phones, and one fault after another
+    ///
+    /// Builds hosts in network namespaces, starts two nodes and phones on them, commits faults, and tells what the
+    /// phones heard. Needs Linux and root, and touches nothing outside the namespaces that it makes. The exit code is
+    /// the promise: 0 when every bound was kept.
+    Drill(lab::DrillArguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Drill(arguments) => lab::main(arguments),
+        Command::Operate(command) => commands::run(&command),
+    }
+}

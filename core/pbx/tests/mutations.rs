@@ -88,7 +88,7 @@ fn damaged(text: &str, random: &mut Random) -> String {
 fn damaged_files_neither_panic_nor_show_secrets() {
     let mut random = Random::from_number(2);
     let (mut refused, mut taken, mut calls) = (0, 0, 0);
-    for _ in 0..3000 {
+    for _ in 0..1000 {
         let extensions = EXTENSIONS[random.below(2) as usize];
         let mut files = [
             ("sip.conf", SIP.to_owned()),
@@ -117,5 +117,5 @@ fn damaged_files_neither_panic_nor_show_secrets() {
         }
     }
     // The damage is neither so small that all is taken nor so great that nothing is.
-    assert!(refused > 300 && taken > 300 && calls > 1000, "{refused} refused, {taken} taken, {calls} calls");
+    assert!(refused > 100 && taken > 100 && calls > 500, "{refused} refused, {taken} taken, {calls} calls");
 }

@@ -20,13 +20,16 @@ pub const MESSAGE_BYTES_MAX: usize = ENTRY_BYTES_MAX + 64;
 /// One message. The stream keeps them in order and delivers each once.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Message {
-    /// Leader: I lead in this epoch; whoever follows me, say hello.
+    /// Leader: I lead in this epoch; whoever follows me, say hello. `heard` is the latest attempt that came before:
+    /// a later one is under way and will be answered, so that it need not be made twice.
     #[n(0)]
     Leading {
         #[n(0)]
         version: u16,
         #[n(1)]
         epoch: Epoch,
+        #[n(2)]
+        heard: u64,
     },
     /// Follower: feed me from here. The attempt tells this request's feed from an earlier one's. `whole` asks for a
     /// snapshot although the position may be known: the contents were found to differ.

@@ -13,7 +13,7 @@ use minicbor::{Decode, Encode};
 
 use crate::entry::{ENTRY_BYTES_MAX, Entry};
 use crate::log::Log;
-use crate::message::{Message, MessageError, VERSION};
+use crate::message::{Message, MessageError};
 use crate::store::Store;
 use crate::stream::{Stream, StreamError};
 use follower::Follower;
@@ -131,15 +131,15 @@ impl Session {
     pub fn lead(&mut self, epoch: Epoch) {
         self.role = SessionRole::Leader;
         self.follower.stop();
-        self.leader = Leader::new(epoch);
-        self.outbox.push_back(Message::Leading { version: VERSION, epoch });
+        self.leader = Leader::new(epoch, self.leader.heard());
+        self.outbox.push_back(self.leader.leading());
     }
 
     /// Follows from now on: asks to be fed from where the log stands. What is applied must be confirmed, including
     /// what the log holds already.
     pub fn follow(&mut self, log: &Log) {
         self.role = SessionRole::Follower;
-        self.leader = Leader::default();
+        self.leader = Leader::new(Epoch::default(), self.leader.heard());
         let hello = self.follower.hello(log.position(), false);
         self.outbox.push_back(hello);
     }
@@ -153,6 +153,9 @@ impl Session {
     pub fn receive(&mut self, message: &[u8], log: &mut Log) -> Result<Vec<SessionEvent>, SessionError> {
         let message = Message::decode(message).map_err(SessionError::Message)?;
         let mut events = Vec::new();
+        if let Message::Hello { attempt, .. } = message {
+            self.leader.hear(attempt);
+        }
         match (self.role, message) {
             (_, Message::Opaque(bytes)) => events.push(SessionEvent::Opaque(bytes)),
             (SessionRole::Leader, message) => {

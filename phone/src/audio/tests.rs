@@ -84,4 +84,8 @@ fn hears_strangers_and_a_changed_source() {
     let report = listener.report(20);
     assert_eq!((report.foreign, report.ssrc_changes, report.new), (1, 1, 2));
     assert_eq!(listener.first_foreign(), Some(OTHER));
+    listener.start_window();
+    listener.packet(40, b"no RTP");
+    assert_eq!(listener.report(40).foreign, 0);
+    assert_eq!(listener.oddities(), Oddities { foreign: 1, noise: 1, ssrc_changes: 1 });
 }

@@ -1,1 +1,20 @@
-//! Configuration file, command line and the operator's socket.
+//! Configuration file, command line and the operator's socket: everything between a person and a node.
+//!
+//! `config` is what `tandem serve` runs with, `cli` what can be typed, `socket` the way to a running node, `operate`
+//! and `check` the commands that need nothing else, `human` and `cdr` how answers are printed.
+
+pub mod alone;
+pub mod cdr;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod human;
+pub mod operate;
+pub mod socket;
+pub mod status;
+pub mod time;
+
+pub use check::read_files;
+pub use config::{Config, ConfigError};
+pub use operate::OperateError;
+pub use status::NodeStatus;

@@ -113,8 +113,8 @@ impl Follower {
         events: &mut Vec<SessionEvent>,
     ) -> Result<(), SessionError> {
         match message {
-            Message::Leading { epoch, .. } => {
-                if self.accepts(epoch, counters) {
+            Message::Leading { epoch, heard, .. } => {
+                if self.accepts(epoch, counters) && heard >= self.attempt {
                     outbox.push_back(self.hello(log.position(), false));
                 }
             }

@@ -47,6 +47,9 @@ pub(super) struct Leader {
     verify_due: bool,
     #[n(7)]
     hand_over: Option<Position>,
+    /// The latest attempt of the peer's that has come, in whatever role we were.
+    #[n(8)]
+    heard: u64,
 }
 
 /// What the follower is being sent.
@@ -73,8 +76,20 @@ enum Feed {
 }
 
 impl Leader {
-    pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, ..Self::default() }
+    pub fn new(epoch: Epoch, heard: u64) -> Self {
+        Self { epoch, heard, ..Self::default() }
+    }
+
+    pub fn leading(&self) -> Message {
+        Message::Leading { version: VERSION, epoch: self.epoch, heard: self.heard }
+    }
+
+    pub fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    pub fn hear(&mut self, attempt: u64) {
+        self.heard = self.heard.max(attempt);
     }
 
     pub fn acked(&self) -> Position {
@@ -190,7 +205,7 @@ impl Leader {
         self.attempt = None;
         self.acked = Position::default();
         self.in_step = false;
-        stream.send(Message::Leading { version: VERSION, epoch: self.epoch }.encode())
+        stream.send(self.leading().encode())
     }
 
     fn flush_snapshot(&mut self, stream: &mut Stream) -> Result<(), StreamError> {

@@ -1,1 +1,557 @@
+//! Two logs that talk to each other over a network: resume, snapshot, loss, differences, changes of role.
 
+use std::time::Duration;
+
+use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position, WallTime};
+
+use super::{Session, SessionError, SessionEvent, SessionRole};
+use crate::log::{Log, RING_ENTRIES_MAX};
+use crate::message::Message;
+use crate::network::Network;
+use crate::store::{Delta, Key};
+use crate::stream::{QUEUE_BYTES_MAX, Stream};
+
+const A: usize = 0;
+const B: usize = 1;
+
+struct End {
+    log: Log,
+    session: Session,
+    stream: Stream,
+    events: Vec<SessionEvent>,
+    /// The owner confirms after each step what was applied.
+    confirms: bool,
+}
+
+struct Logs {
+    network: Network,
+    ends: [End; 2],
+    /// The most bytes that either stream held at any time.
+    queued_bytes_max: usize,
+}
+
+fn epoch(number: u64) -> Epoch {
+    Epoch { number, node: NodeIndex(0) }
+}
+
+fn position(number: u64, lsn: u64) -> Position {
+    Position { epoch: epoch(number), lsn: Lsn(lsn) }
+}
+
+fn object(id: u64, value: Vec<u8>) -> Delta {
+    Delta { key: Key::new((id % 3) as u8, format!("{id}")), value: Some(value) }
+}
+
+impl Logs {
+    fn new(network: Network) -> Self {
+        let end = |own, peer| End {
+            log: Log::new(),
+            session: Session::new(),
+            stream: Stream::new(Incarnation(own), Incarnation(peer), 1),
+            events: Vec::new(),
+            confirms: true,
+        };
+        Self { network, ends: [end(1, 2), end(2, 1)], queued_bytes_max: 0 }
+    }
+
+    /// A leads in epoch 1 and B follows it.
+    fn following(network: Network) -> Self {
+        let mut logs = Self::new(network);
+        logs.lead(A, 1);
+        logs.follow(B);
+        logs
+    }
+
+    fn lead(&mut self, end: usize, number: u64) {
+        self.ends[end].session.lead(epoch(number));
+    }
+
+    fn follow(&mut self, end: usize) {
+        let End { log, session, .. } = &mut self.ends[end];
+        session.follow(log);
+    }
+
+    fn append(&mut self, end: usize, number: u64, deltas: Vec<Delta>) {
+        let time = self.network.now.0;
+        let log = &mut self.ends[end].log;
+        assert!(log.append(epoch(number), deltas, ClusterTime(time), WallTime(time)).is_ok());
+    }
+
+    fn fill(&mut self, end: usize, number: u64, objects: u64) {
+        for id in 0..objects {
+            self.append(end, number, vec![object(id, vec![id as u8; 300])]);
+        }
+    }
+
+    fn drain(&mut self) {
+        for (from, end) in self.ends.iter_mut().enumerate() {
+            if end.confirms {
+                end.session.confirm(end.log.position());
+            }
+            assert_eq!(end.session.flush(&end.log, &mut end.stream), Ok(()));
+            self.queued_bytes_max = self.queued_bytes_max.max(end.stream.queued_bytes());
+            while let Some(datagram) = end.stream.next_datagram(self.network.now) {
+                self.network.send(1 - from, &datagram);
+            }
+        }
+    }
+
+    fn step(&mut self) -> bool {
+        self.drain();
+        let deadlines = self.ends.iter().filter_map(|end| end.stream.deadline());
+        let Some(next) = deadlines.chain(self.network.next_arrival()).min() else { return false };
+        self.network.now = self.network.now.max(next);
+        while let Some((to, datagram)) = self.network.arrived() {
+            let end = &mut self.ends[to];
+            assert_eq!(end.stream.datagram(self.network.now, &datagram), Ok(()));
+            while let Some(message) = end.stream.next_message() {
+                end.events.extend(end.session.receive(&message, &mut end.log).expect("a sound message"));
+            }
+        }
+        true
+    }
+
+    fn run(&mut self, millis: u64) {
+        let end = self.network.now + Duration::from_millis(millis);
+        while self.network.now < end && self.step() {}
+        self.network.now = self.network.now.max(end);
+    }
+
+    fn session(&self, end: usize) -> &Session {
+        &self.ends[end].session
+    }
+
+    fn count(&self, end: usize, matches: impl Fn(&SessionEvent) -> bool) -> usize {
+        self.ends[end].events.iter().filter(|event| matches(event)).count()
+    }
+
+    /// Both have the same, know it, and are protected.
+    fn assert_in_step(&self, leader: usize) {
+        let [one, other] = &self.ends;
+        assert_eq!(one.log.store(), other.log.store());
+        assert_eq!(one.log.position(), other.log.position());
+        assert_eq!(one.log.store().checksums(), other.log.store().checksums());
+        assert!(one.session.in_step() && other.session.in_step());
+        assert_eq!(self.session(leader).acked(), self.ends[leader].log.position());
+    }
+}
+
+#[test]
+fn whoever_speaks_first_they_come_into_step() {
+    for leader_first in [true, false] {
+        let mut logs = Logs::new(Network::perfect());
+        logs.fill(A, 1, 10);
+        if leader_first {
+            logs.lead(A, 1);
+            logs.run(50);
+            logs.follow(B);
+        } else {
+            logs.follow(B);
+            logs.run(50);
+            logs.lead(A, 1);
+        }
+        logs.run(50);
+        logs.assert_in_step(A);
+        assert_eq!(logs.session(A).counters().snapshots, 0);
+        assert_eq!(logs.session(B).counters().verifications, 1);
+    }
+}
+
+#[test]
+fn an_entry_is_acknowledged_after_one_round_trip_and_only_once_confirmed() {
+    let mut logs = Logs::following(Network::perfect());
+    logs.run(50);
+    logs.ends[B].confirms = false;
+    logs.append(A, 1, vec![object(1, vec![1])]);
+    logs.append(A, 1, vec![object(2, vec![2])]);
+    let start = logs.network.now;
+    logs.run(20);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Applied(_))), 2);
+    assert_eq!(logs.session(A).acked(), Position::default());
+    let lag = logs.session(A).lag(&logs.ends[A].log, ClusterTime(start.0 + 20_000));
+    assert_eq!((lag.entries, lag.age), (2, Duration::from_millis(20)));
+    assert!(lag.bytes > 0);
+
+    logs.ends[B].session.confirm(position(1, 1));
+    logs.run(1);
+    assert_eq!(logs.session(A).acked(), position(1, 1));
+    logs.ends[B].confirms = true;
+    let start = logs.network.now;
+    logs.append(A, 1, vec![object(3, vec![3])]);
+    while logs.session(A).acked() != position(1, 3) {
+        assert!(logs.step());
+    }
+    assert_eq!(logs.network.now.since(start), Duration::from_micros(300));
+    assert_eq!(logs.session(A).lag(&logs.ends[A].log, ClusterTime(0)).entries, 0);
+}
+
+#[test]
+fn a_follower_that_comes_back_resumes_by_position() {
+    let mut logs = Logs::following(Network::perfect());
+    logs.fill(A, 1, 100);
+    logs.run(100);
+    logs.assert_in_step(A);
+    // B starts again with its journal; A goes on meanwhile.
+    logs.fill(A, 1, 50);
+    for (end, (own, peer)) in logs.ends.iter_mut().zip([(1, 3), (3, 1)]) {
+        end.session = Session::new();
+        end.stream = Stream::new(Incarnation(own), Incarnation(peer), 1);
+        end.events.clear();
+    }
+    logs.lead(A, 1);
+    logs.follow(B);
+    logs.run(100);
+    logs.assert_in_step(A);
+    assert_eq!((logs.session(A).counters().resumes, logs.session(A).counters().snapshots), (1, 0));
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Applied(_))), 50);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 0);
+}
+
+#[test]
+fn a_follower_with_another_history_takes_a_snapshot() {
+    let mut logs = Logs::new(Network::perfect());
+    logs.fill(A, 1, 20);
+    logs.fill(B, 1, 20);
+    // B wrote three entries that nobody has acknowledged before A took over.
+    for id in 100..103 {
+        logs.append(B, 1, vec![object(id, vec![1])]);
+    }
+    logs.append(A, 2, vec![object(200, vec![2])]);
+    logs.lead(A, 2);
+    logs.follow(B);
+    logs.run(100);
+    logs.assert_in_step(A);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 1);
+    assert_eq!(logs.session(A).counters().snapshots, 1);
+}
+
+#[test]
+fn what_is_no_part_of_the_history_is_never_an_acknowledgement() {
+    let mut logs = Logs::new(Network::perfect());
+    logs.fill(B, 1, 50);
+    logs.fill(A, 2, 10);
+    logs.lead(A, 2);
+    logs.follow(B);
+    for _ in 0..200 {
+        let acked = logs.session(A).acked();
+        assert!(acked == Position::default() || logs.ends[A].log.holds(acked), "{acked:?}");
+        logs.step();
+    }
+    logs.assert_in_step(A);
+}
+
+#[test]
+fn twenty_thousand_objects_move_under_load_and_loss_in_bounded_memory() {
+    for (seed, loss) in [(1, 0), (2, 5)] {
+        let mut logs = Logs::new(Network::new(seed, loss));
+        logs.fill(A, 1, 20_000);
+        let mut log = Log::from_checkpoint(logs.ends[A].log.checkpoint());
+        std::mem::swap(&mut logs.ends[A].log, &mut log);
+        logs.lead(A, 1);
+        logs.follow(B);
+        let mut rounds = 0;
+        while !(logs.session(A).in_step() && rounds > 300) {
+            rounds += 1;
+            assert!(rounds < 5_000, "it never comes into step");
+            let id = logs.network.random().below(20_500);
+            let value = if id % 5 == 0 { None } else { Some(vec![rounds as u8; 200]) };
+            logs.append(A, 1, vec![Delta { value, ..object(id, Vec::new()) }]);
+            logs.run(1);
+        }
+        logs.run(200);
+        logs.assert_in_step(A);
+        assert_eq!(logs.session(A).counters().snapshots, 1);
+        assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 1);
+        assert!(logs.queued_bytes_max < 1_000_000, "{}", logs.queued_bytes_max);
+    }
+}
+
+#[test]
+fn the_old_store_is_kept_until_the_new_one_is_verified_and_asked_for_again() {
+    let mut logs = Logs::new(Network::perfect());
+    logs.fill(A, 2, 2_000);
+    logs.fill(B, 1, 5);
+    let old = logs.ends[B].log.clone();
+    logs.lead(A, 2);
+    logs.follow(B);
+    // A snapshot whose last object was damaged on its way.
+    let mut damaged = 0;
+    for _ in 0..10_000 {
+        logs.drain();
+        let Some(next) = logs.network.next_arrival() else { break };
+        logs.network.now = logs.network.now.max(next);
+        while let Some((to, datagram)) = logs.network.arrived() {
+            let end = &mut logs.ends[to];
+            assert_eq!(end.stream.datagram(logs.network.now, &datagram), Ok(()));
+            while let Some(bytes) = end.stream.next_message() {
+                let mut message = Message::decode(&bytes).expect("a sound message");
+                if let Message::Objects(objects) = &mut message
+                    && damaged < 2
+                {
+                    objects[0].value = Some(b"damaged".to_vec());
+                    damaged += u32::from(objects.len() < 20);
+                }
+                let events = end.session.receive(&message.encode(), &mut end.log).expect("a sound message");
+                if to == B && events.contains(&SessionEvent::Differs) {
+                    assert_eq!(end.log, old, "nothing is given up for a snapshot that is wrong");
+                    assert!(!end.session.in_step());
+                    damaged = 2;
+                }
+                end.events.extend(events);
+            }
+        }
+    }
+    assert_eq!(logs.session(B).counters().snapshots_failed, 1);
+    assert_eq!(logs.session(A).counters().snapshots, 2);
+    logs.assert_in_step(A);
+}
+
+#[test]
+fn a_store_that_differs_is_found_and_replaced() {
+    let mut logs = Logs::following(Network::perfect());
+    logs.fill(A, 1, 30);
+    logs.run(100);
+    logs.assert_in_step(A);
+    // One object of the follower's is not what it was told: its log stands at the same place all the same.
+    let mut checkpoint = logs.ends[B].log.checkpoint();
+    checkpoint.store.apply(&object(7, b"wrong".to_vec()));
+    logs.ends[B].log = Log::from_checkpoint(checkpoint);
+    logs.fill(A, 1, 30 - 1);
+    // Object 7 is overwritten by that; damage one that is not.
+    let mut checkpoint = logs.ends[B].log.checkpoint();
+    checkpoint.store.apply(&object(29, b"wrong".to_vec()));
+    logs.ends[B].log = Log::from_checkpoint(checkpoint);
+    for _ in 0..super::leader::VERIFY_ENTRIES {
+        logs.append(A, 1, vec![object(3, vec![3])]);
+        logs.run(1);
+    }
+    logs.run(100);
+    logs.assert_in_step(A);
+    assert_eq!(logs.session(B).counters().differences, 1);
+    assert_eq!(logs.count(B, |event| *event == SessionEvent::Differs), 1);
+    assert_eq!(logs.count(B, |event| *event == SessionEvent::Replaced), 1);
+}
+
+#[test]
+fn a_store_that_differed_before_is_found_when_it_resumes() {
+    let mut logs = Logs::new(Network::perfect());
+    logs.fill(A, 1, 30);
+    let mut checkpoint = logs.ends[A].log.checkpoint();
+    checkpoint.store.apply(&object(7, b"wrong".to_vec()));
+    logs.ends[B].log = Log::from_checkpoint(checkpoint);
+    logs.lead(A, 1);
+    logs.follow(B);
+    while !logs.session(A).in_step() {
+        assert!(logs.step());
+    }
+    logs.run(50);
+    logs.assert_in_step(A);
+    let counters = logs.session(A).counters();
+    assert_eq!((counters.resumes, counters.snapshots), (1, 1), "never in step by position alone");
+}
+
+#[test]
+fn a_late_acknowledgement_restores_protection_without_a_snapshot() {
+    let mut logs = Logs::following(Network::new(3, 2));
+    logs.fill(A, 1, 100);
+    logs.run(200);
+    logs.assert_in_step(A);
+    logs.network.cut = true;
+    // The leader goes on alone for as long as the ring holds what it writes.
+    logs.fill(A, 1, 20_000);
+    logs.run(10_000);
+    assert!(logs.session(A).acked() < logs.ends[A].log.position());
+    assert!(logs.ends[A].stream.queued_bytes() < QUEUE_BYTES_MAX / 4, "the rest waits in the ring");
+    logs.network.cut = false;
+    logs.run(3_000);
+    logs.assert_in_step(A);
+    let counters = logs.session(A).counters();
+    assert_eq!((counters.resumes, counters.snapshots), (1, 0));
+}
+
+#[test]
+fn beyond_the_ring_it_starts_again_with_a_snapshot() {
+    let mut logs = Logs::following(Network::perfect());
+    logs.fill(A, 1, 100);
+    logs.run(200);
+    logs.network.cut = true;
+    for round in 0..RING_ENTRIES_MAX as u64 + 20_000 {
+        logs.append(A, 1, vec![object(round % 500, vec![round as u8; 20])]);
+        if round % 1_000 == 0 {
+            logs.run(1);
+        }
+    }
+    logs.run(100);
+    assert!(!logs.session(A).in_step(), "what was acknowledged before says nothing of the next feed");
+    logs.network.cut = false;
+    logs.run(2_000);
+    logs.assert_in_step(A);
+    assert_eq!(logs.session(A).counters().snapshots, 1);
+}
+
+#[test]
+fn a_leader_whose_epoch_is_over_is_refused() {
+    let mut logs = Logs::new(Network::perfect());
+    logs.fill(A, 1, 10);
+    logs.ends[B].session.set_epoch_floor(epoch(5));
+    logs.lead(A, 4);
+    logs.follow(B);
+    logs.run(100);
+    assert_eq!(logs.ends[B].log, Log::new());
+    assert!(logs.session(B).counters().refused > 0);
+    assert!(!logs.session(A).in_step());
+    logs.lead(A, 5);
+    logs.run(100);
+    logs.assert_in_step(A);
+
+    // The floor rises in the midst of a feed: what is under way of it is not taken any more.
+    logs.fill(A, 5, 10);
+    logs.ends[B].session.set_epoch_floor(epoch(6));
+    let before = logs.ends[B].log.clone();
+    logs.run(100);
+    assert_eq!(logs.ends[B].log, before);
+    assert!(!logs.session(B).in_step());
+    logs.lead(A, 6);
+    logs.run(100);
+    logs.assert_in_step(A);
+    // It never falls.
+    logs.ends[B].session.set_epoch_floor(epoch(1));
+    logs.lead(A, 5);
+    logs.run(100);
+    assert!(!logs.session(A).in_step());
+}
+
+#[test]
+fn the_roles_change_and_change_again() {
+    let mut logs = Logs::following(Network::new(4, 3));
+    logs.fill(A, 1, 50);
+    logs.run(200);
+    for reign in 2..8 {
+        let (leader, follower) = if reign % 2 == 0 { (B, A) } else { (A, B) };
+        logs.assert_in_step(follower);
+        // Something of the former leader's is still under way, and was not acknowledged to anybody.
+        if reign == 5 {
+            logs.append(follower, reign - 1, vec![object(999, vec![reign as u8])]);
+        }
+        logs.lead(leader, reign);
+        logs.append(leader, reign, vec![object(reign, vec![reign as u8])]);
+        logs.run(3);
+        logs.ends[follower].session.set_epoch_floor(epoch(reign));
+        logs.follow(follower);
+        logs.fill(leader, reign, 20);
+        logs.run(200);
+        assert_eq!(logs.session(follower).role(), SessionRole::Follower);
+        logs.assert_in_step(leader);
+    }
+}
+
+#[test]
+fn a_hand_over_comes_after_everything_is_acknowledged() {
+    let mut logs = Logs::following(Network::new(5, 10));
+    logs.run(100);
+    logs.fill(A, 1, 200);
+    let end = logs.ends[A].log.position();
+    logs.ends[A].session.hand_over(end);
+    logs.ends[B].confirms = false;
+    logs.run(300);
+    let handed = |event: &SessionEvent| *event == SessionEvent::HandedOver { position: end };
+    assert_eq!(logs.count(B, handed), 0, "the follower's owner is not ready");
+    logs.ends[B].confirms = true;
+    logs.run(300);
+    assert_eq!(logs.count(B, handed), 1);
+    assert_eq!(logs.ends[B].events.last(), Some(&SessionEvent::HandedOver { position: end }));
+    assert_eq!(logs.ends[B].log.position(), end);
+}
+
+#[test]
+fn a_hand_over_is_not_sent_once_it_was_cancelled_or_the_log_went_on() {
+    for cancelled in [true, false] {
+        let mut logs = Logs::following(Network::perfect());
+        logs.run(100);
+        logs.fill(A, 1, 5);
+        let end = logs.ends[A].log.position();
+        logs.ends[A].session.hand_over(end);
+        match cancelled {
+            true => logs.ends[A].session.cancel_hand_over(),
+            false => logs.fill(A, 1, 1),
+        }
+        logs.run(300);
+        assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::HandedOver { .. })), 0);
+        logs.assert_in_step(A);
+    }
+}
+
+#[test]
+fn the_owners_own_messages_pass_both_ways_in_order() {
+    let mut logs = Logs::following(Network::new(6, 20));
+    for index in 0..100_u8 {
+        assert_eq!(logs.ends[A].session.send_opaque(vec![index; 50]), Ok(()));
+        assert_eq!(logs.ends[B].session.send_opaque(vec![index]), Ok(()));
+        logs.append(A, 1, vec![object(1, vec![index])]);
+        logs.run(1);
+    }
+    logs.run(500);
+    for (end, length) in [(A, 1), (B, 50)] {
+        let opaque = logs.ends[end].events.iter().filter_map(|event| match event {
+            SessionEvent::Opaque(bytes) => Some(bytes.clone()),
+            _ => None,
+        });
+        let expected: Vec<Vec<u8>> = (0..100).map(|index| vec![index; length]).collect();
+        assert_eq!(opaque.collect::<Vec<_>>(), expected);
+    }
+    logs.assert_in_step(A);
+}
+
+#[test]
+fn bounds_and_bytes_that_are_no_message() {
+    let mut session = Session::new();
+    let mut log = Log::new();
+    let too_long = SessionError::OpaqueTooLong { bytes: super::OPAQUE_BYTES_MAX + 1 };
+    assert_eq!(session.send_opaque(vec![0; super::OPAQUE_BYTES_MAX + 1]), Err(too_long));
+    for _ in 0..super::OUTBOX_MESSAGES_MAX {
+        assert_eq!(session.send_opaque(Vec::new()), Ok(()));
+    }
+    assert_eq!(session.send_opaque(Vec::new()), Err(SessionError::OutboxFull));
+    assert!(matches!(session.receive(&[1, 2, 3], &mut log), Err(SessionError::Message(_))));
+}
+
+#[test]
+fn every_message_in_every_role_is_survived() {
+    let entry = crate::Entry { position: position(1, 1), ..crate::Entry::default() };
+    let messages = [
+        Message::Leading { version: 1, epoch: epoch(1), heard: 5 },
+        Message::Hello { version: 1, attempt: 1, position: position(9, 9), whole: false },
+        Message::Welcome { attempt: 1, epoch: epoch(1) },
+        Message::Entry(entry),
+        Message::Verify { position: position(1, 1), checksums: Default::default() },
+        Message::Applied { attempt: 1, position: position(1, 1), in_step: true },
+        Message::SnapshotBegin { position: position(1, 7), cluster_time: ClusterTime(1), wall: WallTime(1) },
+        Message::Objects(vec![object(1, vec![1])]),
+        Message::SnapshotEnd { position: position(1, 7), checksums: Default::default() },
+        Message::HandOver { position: position(1, 1) },
+        Message::Opaque(vec![1]),
+    ];
+    let mut random = base::Random::from_number(9);
+    for role in [SessionRole::Idle, SessionRole::Leader, SessionRole::Follower] {
+        for _ in 0..300 {
+            let mut log = Log::new();
+            let mut session = Session::new();
+            match role {
+                SessionRole::Idle => {}
+                SessionRole::Leader => session.lead(epoch(1)),
+                SessionRole::Follower => session.follow(&log),
+            }
+            for _ in 0..12 {
+                let message = &messages[random.below(messages.len() as u64) as usize];
+                let events = session.receive(&message.encode(), &mut log).expect("a sound message");
+                let handed_over = events.iter().any(|event| matches!(event, SessionEvent::HandedOver { .. }));
+                assert!(!handed_over || role == SessionRole::Follower);
+                session.confirm(log.position());
+            }
+            if role != SessionRole::Follower {
+                assert_eq!(log, Log::new(), "only a follower's log is changed from outside");
+                assert!(!session.in_step() || role == SessionRole::Leader);
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use base::WallTime;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use pbx::record::{Moment, Record};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -46,7 +46,8 @@ const AMA_DOCUMENTATION: i64 = 3;
 /// The most rows that one reading returns unless it asks for fewer.
 const ROWS_MAX: i64 = 100_000;
 
-/// One row: Asterisk's columns in Asterisk's names, and ours. Times are local, `YYYY-MM-DD HH:MM:SS`; `*_us` are
+/// One row: Asterisk's columns in Asterisk's names, and ours. Times are UTC, so that both nodes write the same,
+/// `YYYY-MM-DD HH:MM:SS`; `*_us` are
 /// microseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct CdrRow {
@@ -78,8 +79,8 @@ pub struct CdrRow {
 /// Which rows are wanted; the latest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CdrFilter {
-    /// Calls that began at or after this text in the form of `calldate`.
-    pub since: Option<String>,
+    /// Calls that began at this time or after it.
+    pub since: Option<WallTime>,
     pub source: Option<String>,
     pub destination: Option<String>,
     pub limit: Option<u32>,
@@ -91,7 +92,7 @@ pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx
 
 /// Writes a record unless its identity is there already.
 pub(super) async fn insert(connection: &mut SqliteConnection, record: &Record) -> Result<(), sqlx::Error> {
-    let start = local_text(record.started);
+    let start = utc_text(record.started);
     sqlx::query(
         "INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -112,8 +113,8 @@ pub(super) async fn insert(connection: &mut SqliteConnection, record: &Record) -
     .bind(&record.unique_id)
     .bind("")
     .bind(start)
-    .bind(record.answered.map(local_text))
-    .bind(record.ended.map(local_text))
+    .bind(record.answered.map(utc_text))
+    .bind(record.ended.map(utc_text))
     .bind(record.started.wall.as_micros() as i64)
     .bind(record.answered.map(|it| it.wall.as_micros() as i64))
     .bind(record.ended.map(|it| it.wall.as_micros() as i64))
@@ -134,10 +135,10 @@ pub fn read(state_dir: &Path, filter: &CdrFilter) -> Result<Vec<CdrRow>, CdrErro
         let options = SqliteConnectOptions::new().filename(&path).read_only(true);
         let mut connection = options.connect().await.map_err(|source| CdrError::Open { path: path.clone(), source })?;
         sqlx::query_as(
-            "SELECT * FROM cdr WHERE (?1 IS NULL OR calldate >= ?1) AND (?2 IS NULL OR src = ?2)
+            "SELECT * FROM cdr WHERE (?1 IS NULL OR start_us >= ?1) AND (?2 IS NULL OR src = ?2)
              AND (?3 IS NULL OR dst = ?3) ORDER BY start_us DESC, identity LIMIT ?4",
         )
-        .bind(&filter.since)
+        .bind(filter.since.map(|since| since.as_micros() as i64))
         .bind(&filter.source)
         .bind(&filter.destination)
         .bind(filter.limit.map_or(ROWS_MAX, i64::from))
@@ -147,7 +148,7 @@ pub fn read(state_dir: &Path, filter: &CdrFilter) -> Result<Vec<CdrRow>, CdrErro
     })
 }
 
-fn local_text(moment: Moment) -> String {
+fn utc_text(moment: Moment) -> String {
     let Ok(time) = Timestamp::from_microsecond(moment.wall.as_micros() as i64) else { return String::new() };
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

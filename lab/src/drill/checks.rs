@@ -1,0 +1,193 @@
+//! What is asked after the fault, besides how long it was silent: each question once per call or phone.
+
+use super::calls::{Call, Kind, hears, plan, record, report};
+use super::fault::Fault;
+use super::scene::Scene;
+use super::trial::TrialResult;
+use crate::LabError;
+
+/// One question, and for how many calls or phones the answer was yes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) good: usize,
+    pub(super) total: usize,
+    /// What was wrong, a few examples.
+    pub(super) notes: Vec<String>,
+}
+
+/// Notes are for a reader: a hundred of a kind tell no more than the first.
+pub(super) const NOTES_MAX: usize = 5;
+
+impl Check {
+    fn new(name: &'static str, total: usize, wrong: Vec<String>) -> Self {
+        let good = total.saturating_sub(wrong.len());
+        Self { name, good, total, notes: wrong.into_iter().take(NOTES_MAX).collect() }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.good == self.total
+    }
+}
+
+/// What is compared across a trial, per phone.
+pub(super) struct Before {
+    registrations_begun: Vec<u64>,
+}
+
+impl Scene {
+    pub(super) fn before_trial(&mut self) -> Result<Before, LabError> {
+        let (registrations_begun, violations) = self.phones.with(|driver| {
+            let phones = || driver.handsets.iter().map(|handset| &handset.phone);
+            let begun = phones().map(|phone| phone.counters().registrations_begun).collect();
+            (begun, phones().map(|phone| phone.violations().len()).collect())
+        })?;
+        self.violations_before = violations;
+        Ok(Before { registrations_begun })
+    }
+
+    /// All questions but the records, which need the broken node back. Ends all calls.
+    pub(super) fn check_after(
+        &mut self,
+        calls: &[Call],
+        fault: Fault,
+        broken: usize,
+        before: &Before,
+        result: &mut TrialResult,
+    ) -> Result<(), LabError> {
+        let of_kind = |kind| calls.iter().filter(|call| call.kind == kind).copied().collect::<Vec<_>>();
+        let (talking, held, ringing) = (of_kind(Kind::Talking), of_kind(Kind::Held), of_kind(Kind::Ringing));
+        result.checks.push(self.check_serving(fault, broken));
+        result.checks.push(self.check_audio(&talking)?);
+        let wrong = self.pick_up(&ringing)?;
+        result.checks.push(self.check_calls("calls that rang are answered and have audio", &ringing, wrong));
+        let wrong = self.hold(&held, false)?;
+        result.checks.push(self.check_calls("calls on hold resume and have audio", &held, wrong));
+        let mut wrong = self.hold(&talking, true)?;
+        wrong.extend(self.hold(&talking, false)?.into_iter().filter(|call| !wrong.contains(call)).collect::<Vec<_>>());
+        result.checks.push(self.check_calls("talking calls can be held and resumed", &talking, wrong));
+        result.checks.push(self.check_own_audio()?);
+        let wrong = self.hang_up(calls)?;
+        result.checks.push(self.check_calls("hanging up works, from either end", calls, wrong));
+        self.note_ended(calls)?;
+        let (again, wrong) = self.call_again(talking.len())?;
+        result.checks.push(self.check_calls("new calls work, the other way round", &again, wrong));
+        result.checks.push(self.check_registrations(before)?);
+        result.checks.push(self.check_violations()?);
+        Ok(())
+    }
+
+    fn check_serving(&self, fault: Fault, broken: usize) -> Check {
+        let serving = if fault == Fault::RestartAlone { broken } else { 1 - broken.min(1) };
+        let wrong = match self.node(serving).and_then(|node| node.status()) {
+            Ok(status) if status.serves() => Vec::new(),
+            Ok(status) => vec![format!("node {} says that it is {}", status.node, status.role)],
+            Err(error) => vec![error.chain()],
+        };
+        Check::new("a node serves that says so", 1, wrong)
+    }
+
+    fn check_calls(&self, name: &'static str, calls: &[Call], wrong: Vec<Call>) -> Check {
+        let describe = |call: &Call| {
+            let (caller, called) = (call.caller, call.called);
+            let states = self.phones.with(move |driver| {
+                let state =
+                    |phone| record(driver, phone).map(|call| (call.state, call.bye_status, call.reinvite_status));
+                let heard = |phone| report(driver, phone).new;
+                format!("{:?}/{:?}, heard {}/{}", state(caller), state(called), heard(caller), heard(called))
+            });
+            format!("{} to {}: {}", self.number(caller), self.number(called), states.unwrap_or_default())
+        };
+        Check::new(name, calls.len(), wrong.iter().map(describe).collect())
+    }
+
+    /// Each direction of the talking calls still has audio, now.
+    fn check_audio(&self, talking: &[Call]) -> Result<Check, LabError> {
+        let ends: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
+        let watched = ends.clone();
+        self.phones.with(move |driver| super::calls::start_window(driver, &watched))?;
+        let watched = ends.clone();
+        self.phones
+            .wait_for(super::calls::STEP_LIMIT, move |driver| watched.iter().all(|phone| hears(driver, *phone)))?;
+        let watched = ends.clone();
+        let deaf: Vec<usize> =
+            self.phones.with(move |driver| watched.into_iter().filter(|phone| !hears(driver, *phone)).collect())?;
+        let wrong = deaf.into_iter().map(|phone| format!("{} hears nothing", self.number(phone))).collect();
+        Ok(Check::new("audio in both directions of each talking call", ends.len(), wrong))
+    }
+
+    /// Nobody has ever heard another call, noise, or a source that changed.
+    fn check_own_audio(&self) -> Result<Check, LabError> {
+        let heard: Vec<Option<String>> = self.phones.with(|driver| {
+            let listeners = driver.handsets.iter().map(|handset| handset.listener.as_ref());
+            let odd = listeners.map(|listener| {
+                let listener = listener?;
+                let odd = listener.oddities();
+                let foreign =
+                    listener.first_foreign().map(|mark| format!("heard call {} of phone {}", mark.call, mark.phone));
+                let noise = (odd.noise > 0).then(|| format!("heard {} packets of noise", odd.noise));
+                let source = (odd.ssrc_changes > 0).then(|| "heard its source change".to_owned());
+                foreign.or(noise).or(source)
+            });
+            odd.collect()
+        })?;
+        let total = heard.len();
+        let wrong = heard.into_iter().enumerate().filter_map(|(phone, odd)| Some((phone, odd?)));
+        let wrong = wrong.map(|(phone, odd)| format!("{} {odd}", self.number(phone))).collect();
+        Ok(Check::new("phones that heard their own call only", total, wrong))
+    }
+
+    /// The pairs that talked call each other once more, the other way round, without having registered again.
+    fn call_again(&mut self, count: usize) -> Result<(Vec<Call>, Vec<Call>), LabError> {
+        let turned = |call: Call| Call { caller: call.called, called: call.caller, ..call };
+        let calls: Vec<Call> = plan(count as u32, 0, 0).into_iter().map(turned).collect();
+        let mut wrong = self.dial(&calls)?;
+        let rest = |wrong: &[Call]| calls.iter().filter(|call| !wrong.contains(call)).copied().collect::<Vec<_>>();
+        let mute = self.pick_up(&rest(&wrong))?;
+        wrong.extend(mute);
+        let stuck = self.hang_up(&rest(&wrong))?;
+        wrong.extend(stuck);
+        self.note_ended(&calls)?;
+        Ok((calls, wrong))
+    }
+
+    /// No phone had to register again, and the node that serves knows all of them.
+    fn check_registrations(&self, before: &Before) -> Result<Check, LabError> {
+        let begun: Vec<u64> = self.phones.with(|driver| {
+            driver.handsets.iter().map(|handset| handset.phone.counters().registrations_begun).collect()
+        })?;
+        let changed = begun.iter().zip(&before.registrations_begun).enumerate().filter(|(_, (now, then))| now != then);
+        let mut wrong: Vec<String> =
+            changed.map(|(phone, _)| format!("{} registered again", self.number(phone))).collect();
+        let known = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.status().ok())
+            .find(|status| status.serves())
+            .and_then(|status| status.registration_count());
+        if let Some(known) = known.filter(|known| *known != begun.len() as u64) {
+            wrong.push(format!("the node knows {known} of {} phones", begun.len()));
+        }
+        Ok(Check::new("registrations kept, without a new REGISTER", begun.len(), wrong))
+    }
+
+    fn check_violations(&self) -> Result<Check, LabError> {
+        let before = self.violations_before.clone();
+        let found: Vec<Vec<String>> = self.phones.with(move |driver| {
+            let new = driver.handsets.iter().zip(before).map(|(handset, before)| {
+                let violations = handset.phone.violations().iter().skip(before);
+                violations.map(ToString::to_string).collect()
+            });
+            new.collect()
+        })?;
+        let total = found.len();
+        let odd = found.into_iter().enumerate().filter(|(_, violations)| !violations.is_empty());
+        let wrong = odd.map(|(phone, violations)| format!("{}: {}", self.number(phone), violations.join(", ")));
+        Ok(Check::new("phones that were asked nothing odd", total, wrong.collect()))
+    }
+
+    pub(super) fn check_records(&self) -> Check {
+        let total = self.made.len() * self.nodes.len();
+        Check::new("call records exact, on every node", total, self.wrong_records())
+    }
+}

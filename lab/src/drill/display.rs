@@ -1,0 +1,210 @@
+//! What the drill shows while it runs and at its end. With `--json` nothing but the document at the end.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use super::calls::{Call, Kind};
+use super::fault::Fault;
+use super::report::{FaultReport, Report};
+use super::scene::Scene;
+use super::statistics::Summary;
+use super::trial::{Ear, TrialResult};
+use super::{DrillArguments, phone_count};
+
+/// More lines than this tell a reader nothing: the worst ones are shown.
+const EARS_SHOWN_MAX: usize = 10;
+
+/// One letter of a bar.
+const BAR_MS: f64 = 10.0;
+const BAR_LETTERS_MAX: usize = 40;
+
+pub(super) struct Display {
+    json: bool,
+    /// A terminal, whose last line may be written over.
+    live: bool,
+}
+
+impl Display {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, live: !json && std::io::stdout().is_terminal() }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    fn line(&self, text: &str) {
+        if !self.json {
+            let clear = if self.live { "\r\x1b[2K" } else { "" };
+            println!("{clear}{text}");
+        }
+    }
+
+    /// A line that the next one replaces.
+    fn passing(&self, text: &str) {
+        if self.live {
+            print!("\r\x1b[2K{text}");
+            // A terminal that is gone misses nothing.
+            let _ = std::io::stdout().flush();
+        }
+    }
+
+    pub(super) fn introduction(&self, arguments: &DrillArguments) {
+        let phones = phone_count(arguments);
+        self.line(&format!(
+            "\nTandem drill: {phones} telephones, two machines that serve them, and things that go wrong.\n\n\
+             \x20  {phones:>3} phones ----- switch ----- node a  10.77.0.11\n\
+             \x20                      |\n\
+             \x20                      +------- node b  10.77.0.12\n\n\
+             The phones know one address only, 10.77.0.100. One node has it and carries the calls; the other one stands\n\
+             by. Every phone speaks a sound of its own, 50 packets a second, and checks what it hears: how long it was\n\
+             silent, and whether it was the right call. Without any fault a packet comes every 20 ms."
+        ));
+        if arguments.slack > 1.0 {
+            self.line(&format!("The promised times are multiplied by {} (--slack).", arguments.slack));
+        }
+    }
+
+    pub(super) fn trial(&self, fault: Fault, number: u32, of: u32) {
+        self.line(&format!("\n--- {} ({number} of {of}): {}", fault.name(), fault.story()));
+    }
+
+    pub(super) fn waiting(&self, text: &str) {
+        self.passing(&format!("    ... {text}"));
+    }
+
+    pub(super) fn scene(&self, scene: &Scene, active: usize, plan: &[Call]) {
+        let name = |index: usize| scene.nodes.get(index).map_or("?", |node| node.name.as_str());
+        let count = |kind| plan.iter().filter(|call| call.kind == kind).count();
+        let nodes = if scene.is_alone() {
+            format!("node {} serves, alone", name(active))
+        } else {
+            format!("node {} serves, node {} stands by and knows everything", name(active), name(1 - active.min(1)))
+        };
+        self.line(&format!(
+            "    now      {nodes}; calls: {} talk, {} on hold, {} ring",
+            count(Kind::Talking),
+            count(Kind::Held),
+            count(Kind::Ringing)
+        ));
+    }
+
+    pub(super) fn baseline(&self, silences_ms: impl Iterator<Item = f64>) {
+        let summary = Summary::of(silences_ms);
+        self.line(&format!(
+            "    before   longest silence at a phone {:.0} ms, half of them at most {:.0} ms",
+            summary.worst, summary.median
+        ));
+    }
+
+    pub(super) fn strike(&self, fault: Fault, node: &str) {
+        let what = match fault {
+            Fault::Kill | Fault::Double | Fault::RestartAlone => "killed",
+            Fault::Freeze => "frozen",
+            Fault::Cut => "cut off",
+            Fault::Switchover | Fault::All => "asked to hand over",
+        };
+        self.line(&format!("    FAULT    node {node} is {what}"));
+    }
+
+    pub(super) fn live(&self, since: Duration, worst_ms: f64) {
+        self.passing(&format!("    +{:.1} s   longest silence so far {worst_ms:.0} ms", since.as_secs_f64()));
+    }
+
+    pub(super) fn result(&self, fault: Fault, slack: f64, result: &TrialResult) {
+        if let Some(error) = &result.error {
+            self.line(&format!("    [BROKEN] {error}"));
+        }
+        if !result.ears.is_empty() {
+            self.ears(fault.promise_ms() * slack, &result.ears);
+            if result.own_delay_ms > 2.0 {
+                self.line(&format!("             (of which up to {:.0} ms by the drill itself)", result.own_delay_ms));
+            }
+        }
+        for check in &result.checks {
+            let verdict = if check.is_good() { " ok " } else { "FAIL" };
+            self.line(&format!("    [{verdict}]   {:<48} {} of {}", check.name, check.good, check.total));
+            for note in &check.notes {
+                self.line(&format!("             - {note}"));
+            }
+        }
+    }
+
+    fn ears(&self, promise_ms: f64, ears: &[Ear]) {
+        let summary = Summary::of(ears.iter().map(|ear| ear.after_ms));
+        let verdict = if summary.p99 <= promise_ms { " ok " } else { "FAIL" };
+        self.line(&format!(
+            "    after    longest silence at a phone {:.0} ms, half of them at most {:.0} ms",
+            summary.worst, summary.median
+        ));
+        let mut sorted: Vec<&Ear> = ears.iter().collect();
+        sorted.sort_by(|one, other| other.after_ms.total_cmp(&one.after_ms));
+        for ear in sorted.iter().take(EARS_SHOWN_MAX) {
+            let letters = ((ear.after_ms / BAR_MS).round() as usize).clamp(1, BAR_LETTERS_MAX);
+            let end = if ear.silent_for_good { "  and still silent" } else { "" };
+            self.line(&format!(
+                "             {} hears {}  {:>5.0} ms {:<12} before {:.0} ms{end}",
+                ear.phone,
+                ear.hears,
+                ear.after_ms,
+                "#".repeat(letters),
+                ear.before_ms
+            ));
+        }
+        if let Some(more) = ears.len().checked_sub(EARS_SHOWN_MAX).filter(|more| *more > 0) {
+            self.line(&format!("             and {more} more, none longer"));
+        }
+        self.line(&format!("    [{verdict}]   silence: promised {promise_ms:.0} ms"));
+    }
+
+    pub(super) fn nodes_at_failure(&self, scene: &Scene) {
+        let text = format!("the nodes' files and logs stay in {}", scene.directory().display());
+        let tails = scene.nodes.iter().map(|node| format!("last lines of node {}:\n{}", node.name, node.log_tail(15)));
+        let all = std::iter::once(text).chain(tails).collect::<Vec<_>>().join("\n");
+        if self.json {
+            eprintln!("{all}");
+        } else {
+            self.line(&all);
+        }
+    }
+
+    pub(super) fn report(&self, report: &Report) {
+        if self.json {
+            println!("{}", report.json());
+            return;
+        }
+        self.line("\nLongest silence at a phone, in ms; a phone counts once per fault and direction");
+        self.line(&format!(
+            "{:<14} {:>6} {:>7} | {:>7} {:>7} {:>7} | {:>8} | {:>8} | {:<14} | ",
+            "fault", "trials", "phones", "median", "p99", "worst", "promised", "no fault", "everything else"
+        ));
+        for fault in &report.faults {
+            self.row(fault);
+        }
+        let verdict = if report.passed() { "The promise was kept." } else { "THE PROMISE WAS BROKEN." };
+        self.line(&format!("\n{verdict}"));
+    }
+
+    fn row(&self, fault: &FaultReport) {
+        let Summary { count, median, p99, worst } = fault.silence_ms;
+        let failed: Vec<_> = fault.checks.iter().filter(|check| !check.is_good()).collect();
+        let rest = match (fault.errors.len(), failed.len()) {
+            (0, 0) => "as promised".to_owned(),
+            (0, _) => failed
+                .iter()
+                .map(|check| format!("{} of {} {}", check.good, check.total, check.name))
+                .collect::<Vec<_>>()
+                .join("; "),
+            (broken, _) => format!("{broken} trials not brought to an end"),
+        };
+        let silence = match (fault.silence_kept(), count) {
+            (true, _) => "",
+            (false, 0) => "  <- nothing measured",
+            (false, _) => "  <- too long",
+        };
+        self.line(&format!(
+            "{:<14} {:>6} {count:>7} | {median:>7.0} {p99:>7.0} {worst:>7.0} | {:>8.0} | {:>8.0} | {rest}{silence}",
+            fault.fault, fault.trials, fault.promise_ms, fault.baseline_ms.worst
+        ));
+    }
+}

@@ -1,0 +1,95 @@
+//! What the drill found out, per fault, and whether the promise was kept.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::checks::{Check, NOTES_MAX};
+use super::fault::Fault;
+use super::statistics::Summary;
+use super::trial::TrialResult;
+
+pub(super) struct Report {
+    pub(super) slack: f64,
+    pub(super) faults: Vec<FaultReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct FaultReport {
+    pub(super) fault: &'static str,
+    pub(super) trials: usize,
+    /// Longest silence per direction of each talking call, in milliseconds.
+    pub(super) silence_ms: Summary,
+    /// The same before the fault.
+    pub(super) baseline_ms: Summary,
+    /// The worst phone of each trial.
+    pub(super) worst_of_trial_ms: Summary,
+    pub(super) promise_ms: f64,
+    pub(super) own_delay_ms: f64,
+    pub(super) silent_for_good: usize,
+    #[serde(serialize_with = "checks_as_json")]
+    pub(super) checks: Vec<Check>,
+    pub(super) errors: Vec<String>,
+}
+
+fn checks_as_json<S: serde::Serializer>(checks: &[Check], serializer: S) -> Result<S::Ok, S::Error> {
+    let values = checks
+        .iter()
+        .map(|check| json!({ "name": check.name, "good": check.good, "total": check.total, "notes": check.notes }));
+    serializer.collect_seq(values)
+}
+
+impl FaultReport {
+    pub(super) fn new(fault: Fault, slack: f64, results: &[TrialResult]) -> Self {
+        let ears = || results.iter().flat_map(|result| &result.ears);
+        let worst = |result: &TrialResult| result.ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max);
+        let mut checks: Vec<Check> = Vec::new();
+        for check in results.iter().flat_map(|result| &result.checks) {
+            match checks.iter_mut().find(|known| known.name == check.name) {
+                Some(known) => {
+                    known.good += check.good;
+                    known.total += check.total;
+                    let room = NOTES_MAX.saturating_sub(known.notes.len());
+                    known.notes.extend(check.notes.iter().take(room).cloned());
+                }
+                None => checks.push(check.clone()),
+            }
+        }
+        Self {
+            fault: fault.name(),
+            trials: results.len(),
+            silence_ms: Summary::of(ears().map(|ear| ear.after_ms)),
+            baseline_ms: Summary::of(ears().map(|ear| ear.before_ms)),
+            worst_of_trial_ms: Summary::of(results.iter().filter(|result| !result.ears.is_empty()).map(worst)),
+            promise_ms: fault.promise_ms() * slack,
+            own_delay_ms: results.iter().map(|result| result.own_delay_ms).fold(0.0, f64::max),
+            silent_for_good: ears().filter(|ear| ear.silent_for_good).count(),
+            checks,
+            errors: results.iter().filter_map(|result| result.error.clone()).collect(),
+        }
+    }
+
+    pub(super) fn silence_kept(&self) -> bool {
+        self.silence_ms.count > 0 && self.silent_for_good == 0 && self.silence_ms.p99 <= self.promise_ms
+    }
+
+    pub(super) fn kept(&self) -> bool {
+        self.errors.is_empty() && self.silence_kept() && self.checks.iter().all(Check::is_good)
+    }
+}
+
+impl Report {
+    pub(super) fn passed(&self) -> bool {
+        !self.faults.is_empty() && self.faults.iter().all(FaultReport::kept)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let faults = self.faults.iter().map(|fault| {
+            let mut value = serde_json::to_value(fault).unwrap_or_default();
+            if let Some(object) = value.as_object_mut() {
+                object.insert("kept".to_owned(), fault.kept().into());
+            }
+            value
+        });
+        json!({ "passed": self.passed(), "slack": self.slack, "faults": faults.collect::<Vec<_>>() })
+    }
+}

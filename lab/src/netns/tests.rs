@@ -1,0 +1,80 @@
+//! Real namespaces: these tests need root, as the lab does.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+const A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+const B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
+
+fn socket(network: &Network, host: &str, address: Ipv4Addr) -> UdpSocket {
+    let host = network.host(host).expect("a host");
+    let socket = host.sockets(&[SocketAddr::from((address, 5060))]).expect("a socket").remove(0);
+    socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    socket
+}
+
+fn arrives(from: &UdpSocket, to: &UdpSocket, address: Ipv4Addr, times: u32) -> u32 {
+    let mut bytes = [0; 16];
+    let mut arrived = 0;
+    for _ in 0..times {
+        // A host without carrier refuses to send, which is no arrival either.
+        let sent = from.send_to(b"x", SocketAddr::from((address, 5060))).is_ok();
+        arrived += u32::from(sent && to.recv(&mut bytes).is_ok());
+    }
+    arrived
+}
+
+#[test]
+fn hosts_hear_each_other_until_one_is_cut_off() {
+    let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
+    let (a, b) = (socket(&network, "a", A), socket(&network, "b", B));
+    assert_eq!(arrives(&a, &b, B, 5), 5);
+    network.cut("a").expect("a cut");
+    assert_eq!(arrives(&a, &b, B, 2), 0);
+    assert_eq!(arrives(&b, &a, A, 2), 0);
+    network.heal("a").expect("a heal");
+    assert!(arrives(&a, &b, B, 5) >= 3, "the switch forwards again");
+}
+
+#[test]
+fn loses_what_it_is_told_to_lose() {
+    let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
+    let (a, b) = (socket(&network, "a", A), socket(&network, "b", B));
+    b.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    assert!(arrives(&a, &b, B, 2) > 0);
+    network.lose("a", 50).expect("loss");
+    let arrived = arrives(&a, &b, B, 100);
+    assert!((20..80).contains(&arrived), "{arrived} of 100");
+    network.lose("a", 0).expect("no loss");
+    assert_eq!(arrives(&a, &b, B, 20), 20);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let network = Network::build(&[("a", A)]).expect("a network");
+    let host = network.host("a").expect("a host").clone();
+    let path = format!("{NAMESPACE_DIRECTORY}/{}", host.namespace);
+    assert!(Path::new(&path).exists());
+    let mut sleeper = host.command("sleep").arg("100").spawn().expect("a process");
+    while !process::run(Command::new("ip").args(["netns", "pids", &host.namespace]), "", COMMAND_LIMIT)
+        .is_ok_and(|pids| pids.contains(&sleeper.id().to_string()))
+    {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(network);
+    assert!(!Path::new(&path).exists());
+    assert!(!sleeper.wait().expect("an end").success(), "it was killed");
+}
+
+#[test]
+fn leftovers_of_a_dead_run_are_removed() {
+    let mut dead = Command::new("true").spawn().expect("a process");
+    let name = format!("{NAME_BEGIN}-{}-0-a", dead.id());
+    dead.wait().expect("an end");
+    process::run(Command::new("ip").args(["netns", "add", &name]), "", COMMAND_LIMIT).expect("a namespace");
+    let _network = Network::build(&[("a", A)]).expect("a network");
+    assert!(!Path::new(&format!("{NAMESPACE_DIRECTORY}/{name}")).exists());
+}

@@ -1,0 +1,256 @@
+//! Nodes of the product on hosts of the lab: their files, their processes, what they tell, and what is done to them.
+
+mod records;
+mod status;
+
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub use records::CallRow;
+pub use status::Status;
+
+use crate::netns::Host;
+use crate::phones::Account;
+use crate::{LabError, process};
+
+/// A node that is well answers its operator within milliseconds; a frozen one never does.
+const COMMAND_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a node has to end by itself before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A node that ends at once is not started again in a busy loop.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Ring time in the dialplan: longer than a call has to ring through a fault.
+const RING_S: u32 = 300;
+
+/// The address that a pair serves.
+pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+
+const PEER_PORT: u16 = 7700;
+
+/// One node, running or not.
+pub struct Node {
+    pub name: String,
+    pub host: Host,
+    binary: PathBuf,
+    directory: PathBuf,
+    /// Arguments of `serve`.
+    serve: Vec<String>,
+    /// Arguments that tell the other commands which node is meant.
+    operate: Vec<String>,
+    process: Option<Child>,
+    started: Option<Instant>,
+}
+
+impl Node {
+    /// A node of a pair. Writes its files into `directory/name`; the key has to be there already.
+    pub fn in_pair(
+        host: &Host,
+        peer: &Host,
+        binary: &Path,
+        directory: &Path,
+        key: &Path,
+        accounts: &[Account],
+    ) -> Result<Self, LabError> {
+        let own = directory.join(&host.name);
+        write_pbx(&own.join("pbx"), accounts)?;
+        let text = format!(
+            "[node]\nname = \"{}\"\nstate_dir = \"{}\"\npbx_dir = \"{}\"\n\n\
+             [service]\naddress = \"{SERVICE}/24\"\ninterface = \"eth0\"\nvrid = 10\npriority = 150\n\n\
+             [peer]\nkey_file = \"{}\"\n\n[[peer.link]]\nlocal = \"{}:{PEER_PORT}\"\nremote = \"{}:{PEER_PORT}\"\n",
+            host.name,
+            own.join("state").display(),
+            own.join("pbx").display(),
+            key.display(),
+            host.address,
+            peer.address
+        );
+        let file = own.join("tandem.toml");
+        write(&file, &text)?;
+        let config = vec!["--config".to_owned(), file.display().to_string()];
+        Self::new(host, binary, own, config.clone(), config)
+    }
+
+    /// A node without a peer, as `serve --asterisk-dir` starts it. Its host has the service address for good.
+    pub fn alone(host: &Host, binary: &Path, directory: &Path, accounts: &[Account]) -> Result<Self, LabError> {
+        let own = directory.join(&host.name);
+        write_pbx(&own.join("pbx"), accounts)?;
+        let argument = |name: &str, value: String| [name.to_owned(), value];
+        let state = argument("--state-dir", own.join("state").display().to_string());
+        let mut serve: Vec<String> = argument("--asterisk-dir", own.join("pbx").display().to_string()).to_vec();
+        serve.extend(state.clone());
+        serve.extend(argument("--listen", format!("{}:{}", host.address, crate::phones::SIP_PORT)));
+        Self::new(host, binary, own, serve, state.to_vec())
+    }
+
+    fn new(
+        host: &Host,
+        binary: &Path,
+        directory: PathBuf,
+        serve: Vec<String>,
+        operate: Vec<String>,
+    ) -> Result<Self, LabError> {
+        let state = directory.join("state");
+        fs::create_dir_all(&state).map_err(LabError::io(format!("making {}", state.display())))?;
+        let name = host.name.clone();
+        Ok(Self {
+            name,
+            host: host.clone(),
+            binary: binary.to_owned(),
+            directory,
+            serve,
+            operate,
+            process: None,
+            started: None,
+        })
+    }
+
+    /// Starts `tandem serve`. What it logs goes to a file, which [`Self::log_path`] names.
+    pub fn start(&mut self) -> Result<(), LabError> {
+        let path = self.log_path();
+        let log = File::options().create(true).append(true).open(&path);
+        let log = log.map_err(LabError::io(format!("opening {}", path.display())))?;
+        let errors = log.try_clone().map_err(LabError::io("sharing the log"))?;
+        let mut command = self.host.command(&self.binary.display().to_string());
+        command.arg("serve").args(&self.serve).stdin(Stdio::null()).stdout(log).stderr(errors);
+        // A group of its own, so that ctrl-c in the terminal does not end nodes before the drill has seen it.
+        command.process_group(0);
+        self.process = Some(process::start(&mut command)?);
+        self.started = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Starts the node again when it has ended, at most once a second, as a service manager would.
+    pub fn keep_running(&mut self) -> Result<(), LabError> {
+        if !self.is_running() && self.started.is_none_or(|started| started.elapsed() >= RESTART_PAUSE) {
+            self.start()?;
+        }
+        Ok(())
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("log.txt")
+    }
+
+    /// The last lines of the log.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let text = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let all: Vec<_> = text.lines().collect();
+        all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+
+    /// False when `serve` was never started or has ended.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// What `tandem status --json` says.
+    pub fn status(&self) -> Result<Status, LabError> {
+        let mut command = self.operator_command("status");
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        Status::read(&text).map_err(|source| LabError::Json { command: process::describe(&command), source })
+    }
+
+    /// What `tandem cdr --json` says: the call records that this node has.
+    pub fn records(&self) -> Result<Vec<CallRow>, LabError> {
+        let mut command = self.operator_command("cdr");
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        CallRow::read(&text).map_err(|source| LabError::Json { command: process::describe(&command), source })
+    }
+
+    /// Asks this node for a planned switchover.
+    pub fn switchover(&self) -> Result<(), LabError> {
+        process::run(&mut self.operator_command("switchover"), "", COMMAND_LIMIT).map(|_| ())
+    }
+
+    fn operator_command(&self, name: &str) -> Command {
+        let mut command = self.host.command(&self.binary.display().to_string());
+        command.arg(name).arg("--json").args(&self.operate);
+        command
+    }
+
+    /// Process id of the daemon: from its status, else the child of the process that was started.
+    pub fn daemon(&self) -> Result<i32, LabError> {
+        let started = self.process.as_ref().map(|process| process.id() as i32);
+        let told = || self.status().ok().and_then(|status| status.pid);
+        let found = told().or_else(|| started.and_then(first_child)).or(started);
+        found.ok_or_else(|| LabError::NoProcess { node: self.name.clone() })
+    }
+
+    /// Sends the daemon a signal: SIGKILL is a crash, SIGSTOP a freeze.
+    pub fn signal_daemon(&self, pid: i32, signal: Signal) -> Result<(), LabError> {
+        kill(Pid::from_raw(pid), signal).map_err(|errno| LabError::Io {
+            operation: format!("sending {signal} to the daemon of node {}", self.name),
+            source: errno.into(),
+        })
+    }
+
+    /// Stops the node properly: SIGTERM to the process that was started.
+    pub fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        // It may have ended already.
+        let _ = kill(Pid::from_raw(process.id() as i32), Signal::SIGTERM);
+        let begun = Instant::now();
+        while begun.elapsed() < STOP_LIMIT {
+            if !matches!(process.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes the key of a pair with `tandem key`.
+pub fn make_key(binary: &Path, path: &Path) -> Result<(), LabError> {
+    process::run(Command::new(binary).arg("key").arg(path), "", COMMAND_LIMIT).map(|_| ())
+}
+
+fn first_child(pid: i32) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+fn write(path: &Path, text: &str) -> Result<(), LabError> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(LabError::io(format!("making {}", directory.display())))?;
+    }
+    fs::write(path, text).map_err(LabError::io(format!("writing {}", path.display())))
+}
+
+/// The PBX's files, in the form that people have: friends in sip.conf, one pattern in extensions.conf.
+fn write_pbx(directory: &Path, accounts: &[Account]) -> Result<(), LabError> {
+    let mut sip = format!(
+        "[general]\ncontext=internal\nbindport={}\nbindaddr=0.0.0.0\nsrvlookup=no\ndisallow=all\nallow=ulaw\n",
+        crate::phones::SIP_PORT
+    );
+    for Account { number, password, .. } in accounts {
+        sip.push_str(&format!(
+            "\n[{number}]\ntype=friend\ncallerid=\"{number}\" <{number}>\nusername={number}\nsecret={password}\n\
+             host=dynamic\nnat=yes\ncanreinvite=no\ncontext=internal\n"
+        ));
+    }
+    write(&directory.join("sip.conf"), &sip)?;
+    let dialplan = format!("[internal]\nexten => _5XXX,1,Dial(SIP/${{EXTEN}},{RING_S})\nexten => _5XXX,2,Hangup\n");
+    write(&directory.join("extensions.conf"), &dialplan)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Owns what can be typed: commands, their flags and their help.
+//!
+//! The program's own `Command` flattens this one (`#[command(flatten)]`) and adds what other rooms bring.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, ConfigError, PATH_DEFAULT};
+use crate::time::Since;
+
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the PBX on this machine, alone or as one of a pair
+    ///
+    /// As one of a pair, everything is in a configuration file (--config). On one machine alone, Asterisk's files and a
+    /// directory for the node's state are enough (--asterisk-dir and --state-dir). The command stays in the foreground
+    /// and logs to standard error; SIGTERM hands over to the peer and ends it, SIGHUP loads the PBX's files again.
+    Serve(ServeArguments),
+    /// Make the secret key that the two nodes of a pair share
+    ///
+    /// The file is made with mode 0600 and never overwritten. Copy it to the other machine over a safe way, such as
+    /// ssh, and name it as key_file in both configuration files.
+    Key(KeyArguments),
+    /// Check configuration files without using them
+    ///
+    /// Tells every mistake and everything that has no effect, with file and line, and what the files amount to. Exits
+    /// with 1 when there are errors, in which case a running node would refuse the files and keep those it has.
+    Check(CheckArguments),
+    /// Show whether the node is well, and whether its calls would survive its death
+    Status(NodeArguments),
+    /// List the phones that are registered
+    Phones(NodeArguments),
+    /// List the calls in progress
+    Calls(NodeArguments),
+    /// List the records of past calls
+    ///
+    /// They are read from the state directory, so the node need not run. The columns are those of Asterisk's call
+    /// records, with an identity that is the same on both nodes. Times are in UTC.
+    Cdr(CdrArguments),
+    /// Let the other node take over, without losing anything
+    ///
+    /// Either node may be asked. Calls go on, phones notice nothing. It is refused while the pair is not protected.
+    Switchover(NodeArguments),
+    /// Load the PBX's files again after a change
+    ///
+    /// Calls in progress go on. Files with errors are refused, and the node keeps those it has.
+    Reload(NodeArguments),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration file of the node [default: /etc/tandem/tandem.toml]
+    #[arg(long, value_name = "FILE", conflicts_with = "asterisk_dir")]
+    pub config: Option<PathBuf>,
+    /// Run on one machine alone, with the Asterisk files (sip.conf or pjsip.conf, extensions.conf) in this directory
+    #[arg(long, value_name = "DIR", requires = "state_dir")]
+    pub asterisk_dir: Option<PathBuf>,
+    /// Where registrations, calls and call records are kept across a restart
+    #[arg(long, value_name = "DIR", requires = "asterisk_dir")]
+    pub state_dir: Option<PathBuf>,
+    /// Listen for SIP here instead of where the files say, for example 192.0.2.10:5060
+    #[arg(long, value_name = "ADDR:PORT", requires = "asterisk_dir")]
+    pub listen: Option<SocketAddr>,
+    /// Write the log as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ServeArguments {
+    /// What the node runs with.
+    pub fn to_config(&self) -> Result<Config, ConfigError> {
+        match (&self.asterisk_dir, &self.state_dir) {
+            (Some(asterisk_dir), Some(state_dir)) => Config::alone(asterisk_dir, state_dir, self.listen),
+            _ => Config::read(self.config.as_deref().unwrap_or(Path::new(PATH_DEFAULT))),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct KeyArguments {
+    /// The file to make
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckArguments {
+    /// Check this configuration file, and the PBX's files in the directory that it names
+    #[arg(long, value_name = "FILE", conflicts_with = "asterisk_dir", default_value = PATH_DEFAULT)]
+    pub config: PathBuf,
+    /// Check only the PBX's files in this directory
+    #[arg(long, value_name = "DIR")]
+    pub asterisk_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which node is meant, and how its answer is printed.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArguments {
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which node on this machine is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Target {
+    /// Configuration file of the node
+    #[arg(long, value_name = "FILE", default_value = PATH_DEFAULT)]
+    pub config: PathBuf,
+    /// State directory of the node, for one that runs without a configuration file
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub state_dir: Option<PathBuf>,
+}
+
+impl Target {
+    /// The node's state directory. Of a configuration file nothing else is looked at.
+    pub fn to_state_dir(&self) -> Result<PathBuf, ConfigError> {
+        match &self.state_dir {
+            Some(state_dir) => Ok(state_dir.clone()),
+            None => config::state_dir(&self.config),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CdrArguments {
+    #[command(flatten)]
+    pub target: Target,
+    /// Only calls that began since then: an age (90s, 15m, 2h, 7d) or a time in UTC (2026-01-31, "2026-01-31 13:45")
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Since>,
+    /// Only the newest so many [default: all]
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<u32>,
+    /// Only calls from this number
+    #[arg(long, value_name = "NUMBER")]
+    pub src: Option<String>,
+    /// Only calls to this number
+    #[arg(long, value_name = "NUMBER")]
+    pub dst: Option<String>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = CdrFormat::Human, conflicts_with = "json")]
+    pub format: CdrFormat,
+    /// The same as --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CdrArguments {
+    pub fn to_format(&self) -> CdrFormat {
+        if self.json { CdrFormat::Json } else { self.format }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CdrFormat {
+    /// A table with the columns that matter most
+    Human,
+    /// A JSON array of objects with all columns
+    Json,
+    /// A line of column names, then a line for each call (RFC 4180)
+    Csv,
+}
+
+#[cfg(test)]
+mod tests;

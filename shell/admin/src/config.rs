@@ -1,0 +1,127 @@
+//! Owns what a node is told before it starts: the keys of `tandem.toml`, their checks and their defaults.
+//!
+//! Every mistake of a file is found at once and told with its place and with what to write instead.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use base::NodeIndex;
+use node::cluster::Failback;
+
+mod error;
+mod reader;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use error::{ConfigError, Invalid, Problem};
+
+use reader::Document;
+
+/// Where the commands look when they are not told otherwise.
+pub const PATH_DEFAULT: &str = "/etc/tandem/tandem.toml";
+
+/// A file that shows every key, with comments; it can be used after its addresses have been changed.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// A configuration has some twenty lines. A larger file is something else, and is refused before it fills the memory.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Paths to the peer. More than a few add nothing, and each costs a heartbeat every 30 ms.
+pub const LINKS_MAX: usize = 8;
+
+/// What a node is told before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Unique in the pair.
+    pub name: String,
+    /// 0 for the node with the lower local address (then port) of the first link, and for a node without a peer.
+    pub index: NodeIndex,
+    /// Absolute. Journal, epoch, call records and the operator's socket live there.
+    pub state_dir: PathBuf,
+    /// Absolute. Asterisk's files.
+    pub pbx_dir: PathBuf,
+    pub failback: Failback,
+    /// `None`: the machine's own addresses are used as they are.
+    pub service: Option<Service>,
+    /// `None`: a single node.
+    pub peer: Option<Peer>,
+    /// Where SIP listens, instead of what the PBX's files say.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The address that moves between the nodes, and who should have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub address: IpAddr,
+    /// Of the subnet that the address is in. It only informs: the address is added as a /32 or /128.
+    pub prefix_bits: u8,
+    pub interface: String,
+    /// The VRRP group, 1 to 255.
+    pub vrid: u8,
+    /// Who is active when both are well: the greater one. 1 to 254.
+    pub priority: u8,
+}
+
+/// The other node of the pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Absolute. The pair's secret, as `tandem key` makes it.
+    pub key_file: PathBuf,
+    /// 1 to `LINKS_MAX`.
+    pub links: Vec<Link>,
+}
+
+/// One path to the peer. Both ends are of one address family, and different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+}
+
+impl Config {
+    /// Reads and checks a `tandem.toml`. Relative paths in it start at the file's directory.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(path, read_text(path)?)
+    }
+
+    /// Checks the text of the file at `path`.
+    pub fn parse(path: &Path, text: String) -> Result<Self, ConfigError> {
+        let directory = directory_of(path)?;
+        let parsed = Document::parse(&text).and_then(|document| sections::config(&document, &directory));
+        parsed.map_err(|problems| ConfigError::invalid(path, text, problems))
+    }
+
+    /// The operator's socket.
+    pub fn control_socket(&self) -> PathBuf {
+        crate::socket::path_in(&self.state_dir)
+    }
+}
+
+/// Only `[node] state_dir` of the file at `path`. A running node can be reached while its file is being edited and is
+/// wrong elsewhere.
+pub fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
+    let text = read_text(path)?;
+    let directory = directory_of(path)?;
+    let found = Document::parse(&text).and_then(|document| sections::state_dir(&document, &directory));
+    found.map_err(|problems| ConfigError::invalid(path, text, problems))
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source: io::Error| ConfigError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    File::open(path).map_err(failed)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+fn directory_of(path: &Path) -> Result<PathBuf, ConfigError> {
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+}

@@ -1,0 +1,170 @@
+//! Owns the meaning of each section of `tandem.toml`.
+
+use std::path::{Path, PathBuf};
+
+use base::NodeIndex;
+use node::cluster::Failback;
+
+use super::error::Problem;
+use super::reader::{Document, Problems, Section};
+use super::{Config, LINKS_MAX, Link, Peer, Service, value};
+
+const ROOT_KEYS: [&str; 3] = ["node", "service", "peer"];
+const NODE_KEYS: [&str; 4] = ["name", "state_dir", "pbx_dir", "failback"];
+const SERVICE_KEYS: [&str; 4] = ["address", "interface", "vrid", "priority"];
+const PEER_KEYS: [&str; 2] = ["key_file", "link"];
+const LINK_KEYS: [&str; 2] = ["local", "remote"];
+
+const STATE_DIR_EXAMPLE: &str = "/var/lib/tandem";
+
+/// The whole document. Relative paths start at `directory`.
+pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config, Problems> {
+    let mut problems = Problems::new();
+    let root = document.root();
+    root.check_keys(&ROOT_KEYS, |key| elsewhere(key, ""), &mut problems);
+    let node = node(&root, directory, &mut problems);
+    let service = service(&root, &mut problems);
+    let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    match (node, service) {
+        (Some(node), Some(service)) if problems.is_empty() => {
+            let Node { name, state_dir, pbx_dir, failback } = node;
+            let index = NodeIndex(peer.as_ref().map_or(0, index));
+            Ok(Config { name, index, state_dir, pbx_dir, failback, service: Some(service), peer, listen: None })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Only where the node keeps its state.
+pub(super) fn state_dir(document: &Document<'_>, directory: &Path) -> Result<PathBuf, Problems> {
+    let mut problems = Problems::new();
+    let section = section_needed(&document.root(), "node", &mut problems);
+    let path = section.and_then(|section| path(&section, "state_dir", STATE_DIR_EXAMPLE, directory, &mut problems));
+    path.ok_or(problems)
+}
+
+struct Node {
+    name: String,
+    state_dir: PathBuf,
+    pbx_dir: PathBuf,
+    failback: Failback,
+}
+
+fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option<Node> {
+    let section = section_needed(root, "node", problems)?;
+    section.check_keys(&NODE_KEYS, |key| elsewhere(key, "[node]"), problems);
+    let name = section.text_needed("name", "a", problems).and_then(|text| value::name(&text, problems));
+    let state_dir = path(&section, "state_dir", STATE_DIR_EXAMPLE, directory, problems);
+    let pbx_dir = path(&section, "pbx_dir", "/etc/tandem/pbx", directory, problems);
+    let failback = match section.text("failback", problems) {
+        Some(text) => value::failback(&text, problems),
+        None => Some(Failback::Manual),
+    };
+    Some(Node { name: name?, state_dir: state_dir?, pbx_dir: pbx_dir?, failback: failback? })
+}
+
+fn service(root: &Section<'_>, problems: &mut Problems) -> Option<Service> {
+    let section = section_needed(root, "service", problems)?;
+    section.check_keys(&SERVICE_KEYS, |key| elsewhere(key, "[service]"), problems);
+    let address = section.text_needed("address", "10.77.0.100/24", problems);
+    let address = address.and_then(|text| value::service_address(&text, problems));
+    let interface = section.text_needed("interface", "eth0", problems);
+    let interface = interface.and_then(|text| value::interface(&text, problems));
+    let vrid = section.number_needed("vrid", 10, (1, 255), problems);
+    let priority = section.number_needed("priority", 150, (1, 254), problems);
+    let (address, prefix_bits) = address?;
+    let (vrid, priority) = (vrid?.value, priority?.value);
+    Some(Service { address, prefix_bits, interface: interface?, vrid, priority })
+}
+
+fn peer(root: &Section<'_>, directory: &Path, service: Option<&Service>, problems: &mut Problems) -> Option<Peer> {
+    let section = root.section("peer", problems)?;
+    section.check_keys(&PEER_KEYS, |key| elsewhere(key, "[peer]"), problems);
+    let key_file = path(&section, "key_file", "/etc/tandem/pair.key", directory, problems);
+    let sections = section.list("link", "peer.link", problems);
+    if !section.has("link") || (sections.is_empty() && problems.is_empty()) {
+        let help = "add a section [[peer.link]] with the lines local = \"10.77.0.11:7700\" and \
+                    remote = \"10.77.0.12:7700\"";
+        problems.push(Problem::new(section.span.clone(), "[peer] has no [[peer.link]]", Some(help.into())));
+    }
+    if let Some(extra) = sections.get(LINKS_MAX) {
+        let text = format!("there are {} links", sections.len());
+        let help = format!("keep the {LINKS_MAX} that share the least cables and switches");
+        problems.push(Problem::new(extra.span.clone(), text, Some(help)));
+    }
+    let mut links = Vec::new();
+    for section in &sections {
+        if let Some(found) = link(section, service, &links, problems) {
+            links.push(found);
+        }
+    }
+    Some(Peer { key_file: key_file?, links })
+}
+
+fn link(section: &Section<'_>, service: Option<&Service>, before: &[Link], problems: &mut Problems) -> Option<Link> {
+    section.check_keys(&LINK_KEYS, |key| elsewhere(key, "[[peer.link]]"), problems);
+    let local = section.text_needed("local", "10.77.0.11:7700", problems);
+    let remote = section.text_needed("remote", "10.77.0.12:7700", problems);
+    let local = local.and_then(|text| value::link_end("local", &text, service, problems));
+    let remote = remote.and_then(|text| value::link_end("remote", &text, service, problems));
+    let (local, remote) = (local?, remote?);
+    let ends = (local.value, remote.value);
+    let problem = if (ends.0.ip(), ends.0.port()) == (ends.1.ip(), ends.1.port()) {
+        let help = "write this machine's address as local and the other machine's as remote";
+        Some(remote.problem("`local` and `remote` are the same", help))
+    } else if ends.0.is_ipv4() != ends.1.is_ipv4() {
+        let help = "write both as IPv4 or both as IPv6";
+        Some(remote.problem("`local` and `remote` are of different address families", help))
+    } else if before.iter().any(|link| link.local == ends.0) {
+        let help = "each link needs a local address or port of its own";
+        Some(local.problem(format!("another link has the local end {} already", ends.0), help))
+    } else {
+        None
+    };
+    match problem {
+        Some(problem) => {
+            problems.push(problem);
+            None
+        }
+        None => Some(Link { local: ends.0, remote: ends.1 }),
+    }
+}
+
+/// Both nodes come to opposite answers, since one's local end is the other's remote end.
+fn index(peer: &Peer) -> u8 {
+    peer.links.first().map_or(0, |link| {
+        let own = (link.local.ip(), link.local.port());
+        u8::from(own > (link.remote.ip(), link.remote.port()))
+    })
+}
+
+fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
+    if !root.has(key) {
+        let keys = sections().into_iter().find(|(title, _)| *title == format!("[{key}]"));
+        let keys = keys.map(|(_, keys)| keys.join(", ")).unwrap_or_default();
+        let help = format!("add a line [{key}] and below it {keys}");
+        problems.push(Problem::new(0..0, format!("there is no section [{key}]"), Some(help)));
+    }
+    root.section(key, problems)
+}
+
+fn path(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    let text = section.text_needed(key, example, problems)?;
+    value::path(key, &text, example, directory, problems)
+}
+
+/// Where a key belongs that is unknown in the section `title`.
+fn elsewhere(key: &str, title: &str) -> Option<String> {
+    let found = sections().into_iter().find(|(other, keys)| *other != title && keys.contains(&key));
+    found.map(|(other, _)| format!("it belongs below {other}"))
+}
+
+fn sections() -> [(&'static str, &'static [&'static str]); 4] {
+    [("[node]", &NODE_KEYS), ("[service]", &SERVICE_KEYS), ("[peer]", &PEER_KEYS), ("[[peer.link]]", &LINK_KEYS)]
+}

@@ -1,0 +1,111 @@
+//! Owns the human forms of a node's answers: what an operator has to see first comes first.
+
+use node::{CallLine, PeerLine, PhoneLine};
+
+use crate::status::NodeStatus;
+
+mod colour;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use colour::wanted as colours_wanted;
+
+use colour::{Colour, paint};
+use table::{Align, Table, printable};
+
+/// A glance: the verdict on the first line, the reasons for it below.
+pub fn status(node: &NodeStatus, colours: bool) -> String {
+    let NodeStatus { status, pid, parent_pid } = node;
+    let mut lines = vec![verdict(node, colours)];
+    let mut line = |title: &str, text: String| lines.push(format!("  {title:<14}{text}"));
+    line("node", format!("{} ({})", printable(&status.node), printable(&status.role)));
+    line("address", status.address.as_deref().map_or("not held by this node".into(), |held| format!("{held}, held here")));
+    line("peer", status.peer.as_ref().map_or("none configured".into(), peer));
+    line("phones", status.registrations.to_string());
+    line("calls", status.calls.to_string());
+    line("lag", format!("{:.1} ms", status.lag_ms));
+    line("unprotected", format!("{} in all", seconds(status.unprotected_seconds)));
+    line("records", format!("{} waiting to be stored", status.records_waiting));
+    line("epoch", format!("{}, at entry {}", status.epoch, status.lsn));
+    line("configuration", status.configuration_hash.clone());
+    line("process", format!("{pid}, parent {parent_pid}"));
+    lines.join("\n") + "\n"
+}
+
+pub fn phones(phones: &[PhoneLine], colours: bool) -> String {
+    if phones.is_empty() {
+        return "no phone is registered\n".into();
+    }
+    let mut table = Table::new(&[
+        ("ENDPOINT", Align::Left),
+        ("SOURCE", Align::Left),
+        ("REACHABLE", Align::Left),
+        ("ROUND TRIP", Align::Right),
+        ("EXPIRES", Align::Right),
+        ("USER AGENT", Align::Left),
+        ("CONTACT", Align::Left),
+    ]);
+    for phone in phones {
+        let round_trip = phone.round_trip_ms.map_or("-".into(), |milliseconds| format!("{milliseconds:.1} ms"));
+        let expires = format!("{} s", phone.expires_seconds);
+        let PhoneLine { endpoint, source, reachability, user_agent, contact, .. } = phone;
+        table.row([endpoint, source, reachability, &round_trip, &expires, user_agent, contact]);
+    }
+    table.text(colours)
+}
+
+pub fn calls(calls: &[CallLine], colours: bool) -> String {
+    if calls.is_empty() {
+        return "no call is in progress\n".into();
+    }
+    let mut table = Table::new(&[
+        ("CALL", Align::Right),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("STATE", Align::Left),
+        ("AGE", Align::Right),
+        ("TALKED", Align::Right),
+        ("IDENTITY", Align::Left),
+    ]);
+    for call in calls {
+        let talked = call.talked_seconds.map_or("-".into(), seconds);
+        let CallLine { source, destination, state, identity, .. } = call;
+        table.row([&call.number.to_string(), source, destination, state, &seconds(call.age_seconds), &talked, identity]);
+    }
+    table.text(colours)
+}
+
+fn verdict(node: &NodeStatus, colours: bool) -> String {
+    let status = &node.status;
+    if status.protected {
+        let text = "the death of a node would lose nothing";
+        return format!("{}: {text}", paint("PROTECTED", Colour::Green, colours));
+    }
+    let reason = status.unprotected_because.as_deref().map(|reason| format!(" because {}", printable(reason)));
+    // A node without a peer is as its operator wants it.
+    let colour = if status.peer.is_some() { Colour::Red } else { Colour::Yellow };
+    format!("{}{}", paint("NOT PROTECTED", colour, colours), reason.unwrap_or_default())
+}
+
+fn peer(peer: &PeerLine) -> String {
+    let PeerLine { name, up, role, in_step, lsn, links_up, links } = peer;
+    let name = if name.is_empty() { "not seen yet".into() } else { printable(name) };
+    if !up {
+        return format!("{name}: DOWN, {links_up} of {links} links up");
+    }
+    let step = if *in_step { "in step" } else { "NOT in step" };
+    format!("{name} ({}), {step} at entry {lsn}, {links_up} of {links} links up", printable(role))
+}
+
+/// `12 s`, `3:05 min`, `2:00:09 h`.
+fn seconds(seconds: f64) -> String {
+    // A cast saturates, so that not even a time that makes no sense can do harm.
+    let whole = seconds.max(0.0) as u64;
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, _) => format!("{minutes}:{rest:02} min"),
+        _ => format!("{hours}:{minutes:02}:{rest:02} h"),
+    }
+}

@@ -1,0 +1,103 @@
+//! The commands of an operator, and their exit codes: 0 done, 1 refused or failed, 2 not startable.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::process::ExitCode;
+
+use admin::cdr::CdrRow;
+use admin::cli::{CdrArguments, Command, KeyArguments};
+use admin::{OperateError, check, operate};
+use base::WallTime;
+use miette::{IntoDiagnostic, Report, Result};
+use net::key::PairKey;
+use node::Operator;
+use storage::CdrFilter;
+
+use crate::serve;
+
+pub fn run(command: &Command) -> ExitCode {
+    let mut out = stdout().lock();
+    let colours = out.is_terminal();
+    let done = match command {
+        Command::Serve(arguments) => {
+            drop(out);
+            return serve::run(arguments);
+        }
+        Command::Key(arguments) => key(arguments, &mut out).map(|()| true),
+        Command::Check(arguments) => check::run(arguments, &mut out).map_err(report),
+        Command::Status(arguments) => operate::run(Operator::Status, arguments, colours, &mut out).map_err(report),
+        Command::Phones(arguments) => operate::run(Operator::Phones, arguments, colours, &mut out).map_err(report),
+        Command::Calls(arguments) => operate::run(Operator::Calls, arguments, colours, &mut out).map_err(report),
+        Command::Switchover(arguments) => operate::run(Operator::SwitchOver, arguments, colours, &mut out).map_err(report),
+        Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
+        Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(report) => {
+            let closed = report.downcast_ref::<OperateError>().is_some_and(OperateError::is_closed_output);
+            if !closed {
+                eprintln!("{report:?}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error of the configuration file is shown with its lines.
+pub fn report(error: OperateError) -> Report {
+    match error {
+        OperateError::Config(error) => Report::new(*error),
+        other => Err::<(), _>(other).into_diagnostic().err().unwrap_or_else(|| miette::miette!("unknown")),
+    }
+}
+
+fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
+    PairKey::generate().into_diagnostic()?.write(&arguments.file).into_diagnostic()?;
+    let file = arguments.file.display().to_string();
+    if arguments.json {
+        writeln!(out, "{{\"file\": {file:?}}}").into_diagnostic()
+    } else {
+        writeln!(out, "{file}: a new key. Copy it to the other machine, and name it as key_file on both.").into_diagnostic()
+    }
+}
+
+fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<()> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = WallTime(since.as_micros() as u64);
+    let filter = CdrFilter {
+        since: arguments.since.map(|since| since.wall_time(now)),
+        source: arguments.src.clone(),
+        destination: arguments.dst.clone(),
+        limit: arguments.limit,
+    };
+    let state_dir = arguments.target.to_state_dir().map_err(Report::new)?;
+    let rows = storage::cdr::read(&state_dir, &filter).into_diagnostic()?;
+    let rows: Vec<CdrRow> = rows.into_iter().map(printed).collect();
+    admin::cdr::print(&rows, arguments.to_format(), colours, out).into_diagnostic()
+}
+
+fn printed(row: storage::CdrRow) -> CdrRow {
+    CdrRow {
+        calldate: row.calldate,
+        clid: row.clid,
+        src: row.src,
+        dst: row.dst,
+        dcontext: row.dcontext,
+        channel: row.channel,
+        dstchannel: row.dstchannel,
+        lastapp: row.lastapp,
+        lastdata: row.lastdata,
+        duration: row.duration.try_into().unwrap_or_default(),
+        billsec: row.billsec.try_into().unwrap_or_default(),
+        disposition: row.disposition,
+        amaflags: row.amaflags.try_into().unwrap_or_default(),
+        accountcode: row.accountcode,
+        uniqueid: row.uniqueid,
+        userfield: row.userfield,
+        identity: row.identity,
+        start: row.start,
+        answer: row.answer,
+        end: row.end.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,271 @@
+//! The daemon: the node's loop on a thread of its own, fed by sockets, timers and the other threads.
+//!
+//! ```text
+//!   links, SIP sockets, parent, other threads --> Event --> node.handle --> Action --> World
+//! ```
+
+mod inbox;
+mod sip_sockets;
+mod world;
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Epoch, LocalTime, WallTime};
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use net::clock::{local_now, random, random_bytes};
+use net::link::{Link, Received};
+use net::parent::{FromParent, ParentHandle};
+use net::sockets::{Batch, receive_many};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use node::cluster::{ResumeActive, Role, Timing};
+use node::{Event, Node, Now, Operator, Settings};
+
+use crate::setup::Setup;
+use inbox::{Inbox, Input};
+use sip_sockets::SipSockets;
+use world::World;
+
+/// The parent wants a stamp each 20 ms at least.
+const STAMP_EVERY: Duration = Duration::from_millis(10);
+
+/// How often the interface is asked whether it has a carrier.
+const CARRIER_EVERY: Duration = Duration::from_millis(100);
+
+/// Above RTP and whatever else the machine does, below the parent: heartbeats must leave in time.
+const NODE_PRIORITY: u8 = 20;
+const RTP_PRIORITY: u8 = 15;
+
+/// How long the parent may take to hand over what it holds.
+const INHERIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Datagrams read from one socket before the others have their turn.
+const BATCH: usize = 32;
+const SIP_BYTES: usize = 65_535;
+const LINK_BYTES: usize = 2_048;
+
+/// Runs until the node has stopped.
+pub fn run(setup: &Setup) -> Result<()> {
+    let parent = Arc::new(ParentHandle::connect().into_diagnostic()?);
+    let inheritance = parent.inherit(INHERIT_WAIT).into_diagnostic()?;
+    let _ = net::realtime::raise_open_files_limit();
+    let configuration = setup.load_pbx()?;
+    let (inbox, sender) = Inbox::new().into_diagnostic()?;
+
+    let (journal, opened) = {
+        let sender = sender.clone();
+        storage::Journal::open(&setup.state_dir, local_now(), move |event| sender.journal(event)).into_diagnostic()?
+    };
+    if opened.torn || opened.stopped.is_some() {
+        tracing::warn!(stopped = ?opened.stopped, "the journal's end was torn; what it held had not been promised");
+    }
+    let cdr = {
+        let sender = sender.clone();
+        storage::CdrStore::start(&setup.state_dir, move |event| sender.cdr(event)).into_diagnostic()?
+    };
+    let rtp = {
+        let sender = sender.clone();
+        let on_start = || {
+            net::realtime::become_realtime(RTP_PRIORITY);
+        };
+        let events = Box::new(move |event| sender.rtp(event));
+        net::rtp::RtpThreads::start(1, on_start, events).into_diagnostic().wrap_err("start the RTP thread")?
+    };
+    let asker = sender.clone();
+    admin::socket::serve(&setup.socket_path(), move |operator| asker.ask(operator)).into_diagnostic()?;
+
+    let mut held = world::Held::new(parent.clone(), inheritance.sockets);
+    let sip = SipSockets::open(setup, &configuration, &mut held)?;
+    let mut links = Vec::new();
+    for path in &setup.links {
+        let key = setup.key.as_ref().ok_or_else(|| miette!("links need a key"))?;
+        let socket = held.link_socket(path.local)?;
+        let link = Link::new(path.local, path.remote, key, random().into_diagnostic()?, local_now());
+        links.push(world::PeerLink { link, socket });
+    }
+    let settings = Settings {
+        name: setup.name.clone(),
+        index: setup.index,
+        priority: setup.priority,
+        links: links.len() as u8,
+        failback: setup.failback,
+        timing: Timing::default(),
+        restart: inheritance.resume_active.map(|epoch| ResumeActive { epoch }),
+        incarnation: inheritance.incarnation,
+        service: setup.service,
+        secret: setup.secret()?,
+    };
+    let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
+    let node = Node::new(settings, configuration, opened.recovered, seed, now());
+    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held)?;
+    net::realtime::become_realtime(NODE_PRIORITY);
+    Daemon { node, world, inbox, parent, stamped: LocalTime::ZERO, carrier_asked: LocalTime::ZERO }.run()
+}
+
+/// Both clocks of this machine.
+fn now() -> Now {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Now { local: local_now(), wall: WallTime(since.as_micros() as u64) }
+}
+
+struct Daemon {
+    node: Node,
+    world: World,
+    inbox: Inbox,
+    parent: Arc<ParentHandle>,
+    stamped: LocalTime,
+    carrier_asked: LocalTime,
+}
+
+impl Daemon {
+    fn run(mut self) -> Result<()> {
+        let mut sip_batch = Batch::new(BATCH, SIP_BYTES);
+        let mut link_batch = Batch::new(BATCH, LINK_BYTES);
+        self.step(Event::Timeout)?;
+        self.world.drop_unused_sockets();
+        loop {
+            self.wait()?;
+            // Everything that waits is read before any silence is judged.
+            self.read_links(&mut link_batch)?;
+            self.read_parent()?;
+            self.read_inbox()?;
+            self.read_sip(&mut sip_batch)?;
+            if self.node.next_timeout().is_some_and(|due| due <= local_now()) {
+                self.step(Event::Timeout)?;
+            }
+            self.world.link_timeouts(local_now());
+            self.stamp()?;
+            self.ask_carrier()?;
+            if self.world.stopped {
+                self.parent.stopping_done().into_diagnostic()?;
+                return Ok(());
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Result<()> {
+        let actions = self.node.handle(now(), event);
+        self.world.carry_out(actions)
+    }
+
+    /// Sleeps until something can be read or is due.
+    fn wait(&self) -> Result<()> {
+        let node = self.node.next_timeout();
+        let links = self.world.links.iter().map(|peer| peer.link.deadline());
+        let due = links.chain(node).chain([self.stamped + STAMP_EVERY]).min().unwrap_or(LocalTime::ZERO);
+        let left = due.since(local_now());
+        let mut fds = vec![
+            PollFd::new(self.parent.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
+        ];
+        fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        // Rounded up: waking a little late is better than spinning.
+        let millis = left.as_micros().div_ceil(1000) as i32;
+        match nix::poll::poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::ZERO)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error).into_diagnostic().wrap_err("wait for sockets"),
+        }
+    }
+
+    fn read_links(&mut self, batch: &mut Batch) -> Result<()> {
+        for index in 0..self.world.links.len() {
+            loop {
+                let mut datagrams = Vec::new();
+                let socket = &self.world.links[index].socket;
+                let count = receive_many(socket, batch, |source, bytes| datagrams.push((source, bytes.to_vec())));
+                for (source, bytes) in datagrams {
+                    self.peer_datagram(index, source, &bytes)?;
+                }
+                // An ICMP error of the peer's machine is read like a datagram and means nothing to us.
+                if !matches!(count, Ok(count) if count == batch.count()) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn peer_datagram(&mut self, index: usize, source: std::net::SocketAddr, bytes: &[u8]) -> Result<()> {
+        let peer = &mut self.world.links[index];
+        match peer.link.receive(local_now(), source, bytes) {
+            Received::Plain(bytes) => self.step(Event::Peer { link: index as u8, bytes }),
+            Received::Reply(bytes) => {
+                peer.send(&bytes);
+                Ok(())
+            }
+            Received::Farewell(incarnation) => self.step(Event::Farewell { incarnation }),
+            Received::Ignored(_) => Ok(()),
+        }
+    }
+
+    fn read_parent(&mut self) -> Result<()> {
+        while let Some(message) = self.parent.receive().into_diagnostic()? {
+            match message {
+                FromParent::Claimed { epoch } => self.step(Event::Claimed { epoch })?,
+                FromParent::Lost { epoch } => self.claim_again(epoch)?,
+                FromParent::Stop => self.step(Event::Asked { number: 0, operator: Operator::Stop })?,
+                FromParent::Reload => self.step(Event::Asked { number: 0, operator: Operator::Reload })?,
+                FromParent::Held(_) | FromParent::HeldEnd { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn claim_again(&mut self, epoch: Epoch) -> Result<()> {
+        if self.node.role() == Role::Active && self.node.epoch() == epoch {
+            tracing::warn!(%epoch, "the service address was lost; claiming it again");
+            self.parent.claim(epoch).into_diagnostic()?;
+        }
+        Ok(())
+    }
+
+    fn read_inbox(&mut self) -> Result<()> {
+        for input in self.inbox.take() {
+            match input {
+                Input::Event(event) => self.step(event)?,
+                Input::Ask { operator, reply } => {
+                    let number = self.world.expect_reply(reply);
+                    self.step(Event::Asked { number, operator })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sip(&mut self, batch: &mut Batch) -> Result<()> {
+        for index in 0..self.world.sip.len() {
+            let mut datagrams = Vec::new();
+            let (local, socket) = self.world.sip.get(index);
+            // An error is an ICMP answer to something that we sent; the transaction's own timer sees to it.
+            let _ = receive_many(socket, batch, |source, bytes| datagrams.push((source, bytes.to_vec())));
+            for (source, bytes) in datagrams {
+                self.step(Event::Datagram { local, source, bytes })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stamp(&mut self) -> Result<()> {
+        let now = local_now();
+        if now < self.stamped + STAMP_EVERY {
+            return Ok(());
+        }
+        self.stamped = now;
+        let active = self.node.role() == Role::Active;
+        self.parent.stamp(active, self.node.epoch(), active && self.node.is_protected()).into_diagnostic()
+    }
+
+    fn ask_carrier(&mut self) -> Result<()> {
+        let now = local_now();
+        if now < self.carrier_asked + CARRIER_EVERY {
+            return Ok(());
+        }
+        self.carrier_asked = now;
+        match self.world.carrier_changed() {
+            Some(up) => self.step(Event::Carrier { up }),
+            None => Ok(()),
+        }
+    }
+}

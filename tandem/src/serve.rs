@@ -1,0 +1,47 @@
+//! `tandem serve`: the parent process, and the daemon that it starts from this same program.
+
+use std::process::ExitCode;
+
+use admin::cli::ServeArguments;
+use miette::{IntoDiagnostic, Report, Result};
+use net::parent::{CHANNEL_VARIABLE, Parent};
+
+use crate::setup::Setup;
+use crate::{daemon, logging};
+
+/// What cannot be started at all: the parent does not try again.
+const NOT_STARTABLE: u8 = 2;
+
+/// Above everything of the node: it must notice that the daemon is stuck.
+const PARENT_PRIORITY: u8 = 30;
+
+pub fn run(arguments: &ServeArguments) -> ExitCode {
+    let is_daemon = std::env::var_os(CHANNEL_VARIABLE).is_some();
+    let setup = match arguments.to_config().map_err(Report::new).and_then(|config| Setup::new(&config)) {
+        Ok(setup) => setup,
+        Err(error) => return failed(&error, NOT_STARTABLE),
+    };
+    let code = if is_daemon { serve_daemon(arguments, &setup) } else { serve_parent(&setup) };
+    code.unwrap_or_else(|error| failed(&error, 1))
+}
+
+fn serve_daemon(arguments: &ServeArguments, setup: &Setup) -> Result<ExitCode> {
+    logging::start(arguments.json).into_diagnostic()?;
+    match daemon::run(setup) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Before the loop runs it is the configuration or the machine that is wrong, and trying again does not help.
+        Err(error) => Ok(failed(&error, NOT_STARTABLE)),
+    }
+}
+
+fn serve_parent(setup: &Setup) -> Result<ExitCode> {
+    std::fs::create_dir_all(&setup.state_dir).into_diagnostic()?;
+    let arguments = std::env::args_os().skip(1).collect();
+    net::realtime::become_realtime(PARENT_PRIORITY);
+    Parent::run(setup.parent_config(arguments)).into_diagnostic().map(ExitCode::from)
+}
+
+fn failed(error: &Report, code: u8) -> ExitCode {
+    eprintln!("{error:?}");
+    ExitCode::from(code)
+}

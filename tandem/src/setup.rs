@@ -1,0 +1,145 @@
+//! What `tandem serve` was told, checked once and known to parent and daemon alike.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use admin::config::{Config, Link};
+use base::NodeIndex;
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use net::clock::random_bytes;
+use net::key::PairKey;
+use net::parent::{LinkPath, ParentConfig, ServiceAddress};
+use node::cluster::Failback;
+use pbx::conf::{Diagnostic, Severity};
+use pbx::configuration::{Configuration, Loaded, load};
+
+/// The priority of a node that has no peer to compare it with.
+const PRIORITY_ALONE: u8 = 100;
+
+/// The label under which the pair's key makes the secret of digest nonces.
+const NONCE_LABEL: &str = "digest nonces";
+
+pub struct Setup {
+    pub name: String,
+    pub index: NodeIndex,
+    pub priority: u8,
+    pub failback: Failback,
+    pub state_dir: PathBuf,
+    pub pbx_dir: PathBuf,
+    /// The address that phones know us by.
+    pub service: IpAddr,
+    /// Where the service address is added; `None` where it is the machine's own.
+    pub interface: Option<String>,
+    pub listen: Option<SocketAddr>,
+    pub links: Vec<LinkPath>,
+    pub key: Option<PairKey>,
+}
+
+impl Setup {
+    pub fn new(config: &Config) -> Result<Self> {
+        let key = match &config.peer {
+            Some(peer) => Some(PairKey::read(&peer.key_file).into_diagnostic()?),
+            None => None,
+        };
+        let links = config.peer.as_ref().map(|peer| peer.links.iter().map(path).collect()).unwrap_or_default();
+        let listen = config.listen.map(|listen| listen.ip()).filter(|ip| !ip.is_unspecified());
+        let service = match &config.service {
+            Some(service) => service.address,
+            None => listen.unwrap_or_else(own_address),
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            index: config.index,
+            priority: config.service.as_ref().map_or(PRIORITY_ALONE, |service| service.priority),
+            failback: config.failback,
+            state_dir: config.state_dir.clone(),
+            pbx_dir: config.pbx_dir.clone(),
+            service,
+            interface: config.service.as_ref().map(|service| service.interface.clone()),
+            listen: config.listen,
+            links,
+            key,
+        })
+    }
+
+    pub fn socket_path(&self) -> PathBuf {
+        admin::socket::path_in(&self.state_dir)
+    }
+
+    pub fn parent_config(&self, arguments: Vec<std::ffi::OsString>) -> ParentConfig {
+        ParentConfig {
+            program: PathBuf::from("/proc/self/exe"),
+            arguments,
+            service: self.interface.clone().map(|interface| ServiceAddress { interface, address: self.service }),
+            links: self.links.clone(),
+            key: self.key.clone(),
+        }
+    }
+
+    /// The files, or what is wrong with them.
+    pub fn load_pbx(&self) -> Result<Configuration> {
+        let loaded = load_files(&self.pbx_dir);
+        for diagnostic in &loaded.diagnostics {
+            tracing::warn!("{diagnostic}");
+        }
+        loaded.configuration.ok_or_else(|| {
+            let lines: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+            miette!("the files in {} cannot be used:\n{}", self.pbx_dir.display(), lines.join("\n"))
+        })
+    }
+
+    /// What signs digest nonces: the pair's key makes it, or a secret of this machine where there is no pair.
+    pub fn secret(&self) -> Result<[u8; 32]> {
+        if let Some(key) = &self.key {
+            return Ok(key.derive(NONCE_LABEL));
+        }
+        let path = self.state_dir.join("secret");
+        if let Ok(bytes) = std::fs::read(&path)
+            && let Ok(secret) = bytes.try_into()
+        {
+            return Ok(secret);
+        }
+        let secret = random_bytes::<32>().into_diagnostic()?;
+        write_secret(&path, &secret).into_diagnostic().wrap_err_with(|| format!("write {}", path.display()))?;
+        Ok(secret)
+    }
+}
+
+/// Reads and checks Asterisk's files; a folder that cannot be read is an error of the configuration like any other.
+pub fn load_files(dir: &Path) -> Loaded {
+    match admin::read_files(dir) {
+        Ok(files) => load(&files),
+        Err(error) => Loaded {
+            configuration: None,
+            diagnostics: vec![Diagnostic {
+                file: dir.display().to_string(),
+                line: 0,
+                severity: Severity::Error,
+                text: error.to_string(),
+            }],
+        },
+    }
+}
+
+fn path(link: &Link) -> LinkPath {
+    LinkPath { local: link.local, remote: link.remote }
+}
+
+fn write_secret(path: &Path, secret: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(secret)?;
+    file.sync_all()
+}
+
+/// The address that this machine's packets leave from: what phones will know it by. No packet is sent to find it.
+fn own_address() -> IpAddr {
+    let route = |socket: UdpSocket| {
+        // TEST-NET-1 (RFC 5737) stands for any far address.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        socket.local_addr().ok()
+    };
+    let found = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok().and_then(route);
+    found.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}
