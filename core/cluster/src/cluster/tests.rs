@@ -1,6 +1,7 @@
 //! Two machines run against each other over a small network that can be cut. The tests of whole scenarios are here;
-//! each role with each input is in `table`, one machine by hand in `alone`.
+//! each role with each input is in `table`, random disturbances in `chaos`.
 
+mod chaos;
 mod pair;
 mod scenarios;
 mod table;

@@ -112,15 +112,12 @@ impl Node {
         }
     }
 
-    /// The state as of `position` is in place, media ports too: the leader may count on it.
+    /// Puts the state as of `position` in place, media ports too.
     fn in_place(&mut self, now: Now, position: base::Position) {
         self.cluster.set_position(position);
         let lsn = position.lsn;
         for output in self.pbx.take_outputs() {
             self.take_pbx_output(now, lsn, output);
-        }
-        if let Some(peering) = self.peering.as_mut() {
-            peering.confirm(position);
         }
     }
 
@@ -133,6 +130,8 @@ impl Node {
     /// Sends what the log has for the peer, on every link.
     pub(super) fn tell_peer(&mut self, now: Now) {
         let Some(mut peering) = self.peering.take() else { return };
+        // What this step applied is in place, and its actions come before the acknowledgement in their order.
+        peering.confirm(self.log.position());
         peering.flush(&self.log);
         while let Some(datagram) = peering.next_datagram(now.local) {
             self.send_to_peer(LOG, &datagram);

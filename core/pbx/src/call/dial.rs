@@ -208,6 +208,7 @@ impl Call {
 
     fn dial_failed(&mut self, step: &mut Step<'_>, status: DialStatus) {
         self.cause = status.cause();
+        self.execution.waited();
         self.execution.set("DIALSTATUS", status.name());
         self.execution.set("HANGUPCAUSE", &self.cause.to_string());
         // The dialplan may run on from inside itself; its loop looks at the progress.

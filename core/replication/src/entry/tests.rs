@@ -99,5 +99,8 @@ fn any_bytes_are_read_or_refused() {
         let _ = Entry::decode(&bytes);
     }
     // An array that claims to be endless allocates nothing.
-    assert_eq!(Entry::decode(&[0x84, 0x82, 0x82, 1, 1, 1, 1, 1, 0x9b, 255, 255, 255, 255, 255, 255, 255, 255]), Err(EntryError::Malformed));
+    assert_eq!(
+        Entry::decode(&[0x84, 0x82, 0x82, 1, 1, 1, 1, 1, 0x9b, 255, 255, 255, 255, 255, 255, 255, 255]),
+        Err(EntryError::Malformed)
+    );
 }

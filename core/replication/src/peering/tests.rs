@@ -22,8 +22,7 @@ fn epoch(number: u64) -> Epoch {
 
 impl Nodes {
     fn new(network: Network) -> Self {
-        let mut peerings =
-            [Peering::new(Incarnation(1), Incarnation(2)), Peering::new(Incarnation(2), Incarnation(1))];
+        let mut peerings = [Peering::new(Incarnation(1), Incarnation(2)), Peering::new(Incarnation(2), Incarnation(1))];
         let logs = [Log::new(), Log::new()];
         peerings[0].lead(epoch(1));
         peerings[1].follow(&logs[1]);

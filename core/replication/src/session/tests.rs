@@ -254,7 +254,7 @@ fn twenty_thousand_objects_move_under_load_and_loss_in_bounded_memory() {
             rounds += 1;
             assert!(rounds < 5_000, "it never comes into step");
             let id = logs.network.random().below(20_500);
-            let value = if id % 5 == 0 { None } else { Some(vec![rounds as u8; 200]) };
+            let value = if id.is_multiple_of(5) { None } else { Some(vec![rounds as u8; 200]) };
             logs.append(A, 1, vec![Delta { value, ..object(id, Vec::new()) }]);
             logs.run(1);
         }
