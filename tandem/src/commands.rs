@@ -1,6 +1,6 @@
 //! The commands of an operator, and their exit codes: 0 done, 1 refused or failed, 2 not startable.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use admin::cdr::CdrRow;
@@ -16,7 +16,7 @@ use crate::serve;
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
-    let colours = out.is_terminal();
+    let colours = admin::human::colours_wanted();
     let done = match command {
         Command::Serve(arguments) => {
             drop(out);
@@ -56,7 +56,7 @@ fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
     PairKey::generate().into_diagnostic()?.write(&arguments.file).into_diagnostic()?;
     let file = arguments.file.display().to_string();
     if arguments.json {
-        writeln!(out, "{{\"file\": {file:?}}}").into_diagnostic()
+        writeln!(out, "{}", serde_json::json!({ "file": file })).into_diagnostic()
     } else {
         writeln!(out, "{file}: a new key. Copy it to the other machine, and name it as key_file on both.").into_diagnostic()
     }
@@ -74,7 +74,7 @@ fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<
     let state_dir = arguments.target.to_state_dir().map_err(Report::new)?;
     let rows = storage::cdr::read(&state_dir, &filter).into_diagnostic()?;
     let rows: Vec<CdrRow> = rows.into_iter().map(printed).collect();
-    admin::cdr::print(&rows, arguments.to_format(), colours, out).into_diagnostic()
+    admin::cdr::print(&rows, arguments.to_format(), colours, out).map_err(|error| report(OperateError::Print(error)))
 }
 
 fn printed(row: storage::CdrRow) -> CdrRow {

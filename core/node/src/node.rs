@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base::{ClusterTime, Incarnation, LocalTime, Lsn, NodeIndex, Random};
 use cluster::{Cluster, Durable, Failback, ResumeActive, Role, Timing};
+use pbx::call::CallNumber;
 use pbx::configuration::{Configuration, Loaded};
 use pbx::{Output as PbxOutput, Pbx};
 use replication::{Delta, Key, Log, Peering};
@@ -23,8 +24,9 @@ use crate::outbox::{Gate, Outbox};
 /// Bytes of entries after which a new journal is begun, so that reading it back stays short.
 const JOURNAL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Messages sent again after a takeover, per pause: a thousand calls must not overrun the phones' or our own queues.
-const RESEND_BATCH: usize = 32;
+/// Calls whose last messages are sent again after a takeover, per pause: a thousand of them must not overrun the phones'
+/// or our own queues.
+const RESEND_BATCH: usize = 16;
 const RESEND_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a node is, as the operator configured it.
@@ -72,9 +74,11 @@ pub struct Node {
     claimed: bool,
     /// The peer took too long to acknowledge; it is not waited for until it has caught up.
     lagging: bool,
+    /// Nobody has a peer to wait for, and the disk takes too long; it is not waited for until it has caught up.
+    journal_late: bool,
     /// Told when the peer last had everything.
     protection: Protection,
-    resend: VecDeque<Transmit>,
+    resend: VecDeque<CallNumber>,
     resend_at: Option<LocalTime>,
     /// Of each finished record: who has stored it.
     stored: BTreeMap<String, Stored>,
@@ -137,6 +141,7 @@ impl Node {
             journal_bytes: 0,
             claimed: false,
             lagging: false,
+            journal_late: false,
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
             resend_at: None,
@@ -191,7 +196,7 @@ impl Node {
     pub fn next_timeout(&self) -> Option<LocalTime> {
         let clock = self.cluster.clock();
         let pbx = if self.takes_input() { self.pbx.deadline().map(|due| clock.local_time(due)) } else { None };
-        let hold = if self.waits_for_peer() { self.outbox.deadline() } else { None };
+        let hold = if self.claimed && !self.journal_late { self.outbox.deadline() } else { None };
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         [self.cluster.deadline(), pbx, hold, peering, self.resend_at].into_iter().flatten().min()
     }
@@ -312,6 +317,8 @@ impl Node {
             Gate::Closed
         } else if self.waits_for_peer() {
             Gate::Peer { acked: self.peer_acked() }
+        } else if self.journal_late {
+            Gate::Open
         } else {
             Gate::Journal { written: self.journal_written }
         }
@@ -337,14 +344,18 @@ impl Node {
         }
     }
 
-    /// Notices whether the peer has everything, and gives up waiting for one that takes too long.
+    /// Notices whether the peer has everything, and gives up waiting for one, or for a disk, that takes too long.
     fn watch_protection(&mut self, now: Now) {
         let acked = self.peer_acked();
-        if self.lagging && acked >= self.log.position().lsn {
-            self.lagging = false;
-        }
-        if self.waits_for_peer() && self.outbox.deadline().is_some_and(|deadline| deadline <= now.local) && self.claimed {
-            self.lagging = true;
+        let position = self.log.position().lsn;
+        self.lagging &= acked < position;
+        self.journal_late &= self.journal_written < position;
+        if self.claimed && self.outbox.deadline().is_some_and(|deadline| deadline <= now.local) {
+            match self.gate() {
+                Gate::Peer { acked } if acked < position => self.lagging = true,
+                Gate::Journal { written } if written < position => self.journal_late = true,
+                _ => {}
+            }
         }
         let on = match self.cluster.role() {
             Role::Active => self.waits_for_peer() && self.outbox.peer_has_all(acked),
@@ -406,8 +417,10 @@ impl Node {
 
     fn resend_some(&mut self, now: Now) {
         let batch = self.resend.len().min(RESEND_BATCH);
-        for Transmit { local, destination, bytes } in self.resend.drain(..batch) {
-            self.actions.push(Action::Send { local, destination, bytes });
+        for number in self.resend.drain(..batch) {
+            for Transmit { local, destination, bytes } in self.pbx.resend(number) {
+                self.actions.push(Action::Send { local, destination, bytes });
+            }
         }
         self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);
     }

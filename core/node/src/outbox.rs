@@ -18,6 +18,8 @@ pub enum Gate {
     Peer { acked: Lsn },
     /// There is no peer to wait for: the journal has written it.
     Journal { written: Lsn },
+    /// Neither peer nor disk is there to wait for.
+    Open,
     /// Nothing may leave: the service address is not ours yet.
     Closed,
 }
@@ -47,6 +49,7 @@ impl Outbox {
         let up_to = match gate {
             Gate::Peer { acked } => acked,
             Gate::Journal { written } => written,
+            Gate::Open => Lsn(u64::MAX),
             Gate::Closed => return Vec::new(),
         };
         let mut released = Vec::new();
@@ -81,3 +84,6 @@ impl Outbox {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,9 @@ pub enum Output {
     Trouble(String),
 }
 
+/// Calls whose timers are served in one step; the others follow in the next, so that no step is long.
+const CALLS_DUE_MAX: usize = 64;
+
 /// Both kinds of now, the same through one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -66,6 +69,8 @@ pub struct Pbx {
     records: BTreeMap<String, Record>,
     indexed: BTreeMap<CallNumber, Indexed>,
     keys: BTreeMap<CallKey, (CallNumber, Side)>,
+    /// Which call has this media port.
+    holders: BTreeMap<u16, CallNumber>,
     deadlines: BTreeSet<(ClusterTime, CallNumber)>,
     last_number: CallNumber,
     port_numbers: PortNumbers,
@@ -96,6 +101,7 @@ impl Pbx {
             records: BTreeMap::new(),
             indexed: BTreeMap::new(),
             keys: BTreeMap::new(),
+            holders: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             last_number: CallNumber::default(),
             port_numbers,
@@ -149,7 +155,9 @@ impl Pbx {
 
     /// Does everything that is due.
     pub fn timeout(&mut self, now: Now) {
-        while let Some((_, number)) = self.deadlines.first().filter(|(due, _)| *due <= now.cluster).copied() {
+        for _ in 0..CALLS_DUE_MAX {
+            let due = self.deadlines.first().filter(|(due, _)| *due <= now.cluster).copied();
+            let Some((_, number)) = due else { break };
             self.with_call(now, number, |call, step| call.timeout(step));
         }
         for key in self.registrar.expired(now.cluster) {
@@ -177,18 +185,23 @@ impl Pbx {
 
     /// Where a leg's media really comes from.
     pub fn learned(&mut self, port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) {
-        let holder = self.indexed.iter().find(|(_, indexed)| indexed.ports.iter().any(|known| known.port == port));
-        let Some(number) = holder.map(|(number, _)| *number) else { return };
+        let Some(number) = self.holders.get(&port).copied() else { return };
         if self.calls.get_mut(&number).is_some_and(|call| call.learn(port, rtp, rtcp)) {
             self.changed.insert(Key::Call(number));
             self.index(number, None);
         }
     }
 
-    /// This node serves from now on: the last message of every live transaction is to be sent again, in this order.
-    pub fn take_over(&mut self, now: Now) -> Vec<Transmit> {
+    /// This node serves from now on. Returns the calls whose last messages are to be sent again (see `resend`).
+    pub fn take_over(&mut self, now: Now) -> Vec<CallNumber> {
         self.watch_contacts(now);
-        self.calls.values().flat_map(Call::resend).collect()
+        self.calls.keys().copied().collect()
+    }
+
+    /// The last message of every live transaction of a call: the other node may have died between the log's
+    /// acknowledgement and the wire.
+    pub fn resend(&self, number: CallNumber) -> Vec<Transmit> {
+        self.calls.get(&number).map(Call::resend).unwrap_or_default()
     }
 
     /// This node serves no more: soft state goes.
@@ -251,4 +264,4 @@ impl Pbx {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

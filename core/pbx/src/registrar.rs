@@ -283,6 +283,3 @@ pub struct Arrival<'a> {
     pub source: SocketAddr,
     pub request: &'a Request,
 }
-
-#[cfg(test)]
-mod tests;

@@ -69,7 +69,8 @@ pub enum SessionEvent {
     Replaced,
     /// Follower: the leader has stopped at this position, which is ours, too, and hands over.
     HandedOver { position: Position },
-    /// Follower: what we have differs from what the leader has; a snapshot was asked for and we are out of step.
+    /// Follower: what we have differs from what the leader has, and we are out of step. A snapshot was asked for,
+    /// unless `has_given_up`.
     Differs,
     /// Leader: the follower has come further, into step or out of it.
     Acked { position: Position, in_step: bool },
@@ -140,7 +141,7 @@ impl Session {
     pub fn follow(&mut self, log: &Log) {
         self.role = SessionRole::Follower;
         self.leader = Leader::new(Epoch::default(), self.leader.heard());
-        let hello = self.follower.hello(log.position(), false);
+        let hello = self.follower.follow(log.position());
         self.outbox.push_back(hello);
     }
 
@@ -231,6 +232,12 @@ impl Session {
             SessionRole::Leader => self.leader.in_step(),
             SessionRole::Follower => self.follower.in_step(),
         }
+    }
+
+    /// As follower: snapshot after snapshot differed, so that no more are asked for until `follow` is called again, the
+    /// leader begins another reign, or the conversation starts again. The pair is unprotected, and a person must look.
+    pub fn has_given_up(&self) -> bool {
+        self.role == SessionRole::Follower && self.follower.has_given_up()
     }
 
     /// As leader: how far the follower is behind at this cluster time. All that the ring holds when its place is

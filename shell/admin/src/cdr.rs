@@ -42,8 +42,26 @@ pub struct CdrRow {
 }
 
 const COLUMNS: [&str; 20] = [
-    "calldate", "clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "duration", "billsec",
-    "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "identity", "start", "answer", "end",
+    "calldate",
+    "clid",
+    "src",
+    "dst",
+    "dcontext",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+    "accountcode",
+    "uniqueid",
+    "userfield",
+    "identity",
+    "start",
+    "answer",
+    "end",
 ];
 
 /// Prints `rows` in their order. With `colours`, the table's head stands out.
@@ -118,5 +136,9 @@ fn values(row: &CdrRow) -> [String; COLUMNS.len()] {
 
 /// RFC 4180, section 2, rules 5 to 7.
 fn field(value: &str) -> String {
-    if value.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.to_owned() }
+    if value.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", value.replace('"', "\"\""))
+    } else {
+        value.to_owned()
+    }
 }

@@ -10,7 +10,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::config::{self, Config, ConfigError, PATH_DEFAULT};
 use crate::time::Since;
 
-
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the PBX on this machine, alone or as one of a pair

@@ -7,7 +7,7 @@ use crate::status::NodeStatus;
 mod colour;
 pub mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use colour::wanted as colours_wanted;
 
@@ -20,7 +20,10 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     let mut lines = vec![verdict(node, colours)];
     let mut line = |title: &str, text: String| lines.push(format!("  {title:<14}{text}"));
     line("node", format!("{} ({})", printable(&status.node), printable(&status.role)));
-    line("address", status.address.as_deref().map_or("not held by this node".into(), |held| format!("{held}, held here")));
+    line(
+        "address",
+        status.address.as_deref().map_or("not held by this node".into(), |held| format!("{held}, held here")),
+    );
     line("peer", status.peer.as_ref().map_or("none configured".into(), peer));
     line("phones", status.registrations.to_string());
     line("calls", status.calls.to_string());
@@ -71,7 +74,15 @@ pub fn calls(calls: &[CallLine], colours: bool) -> String {
     for call in calls {
         let talked = call.talked_seconds.map_or("-".into(), seconds);
         let CallLine { source, destination, state, identity, .. } = call;
-        table.row([&call.number.to_string(), source, destination, state, &seconds(call.age_seconds), &talked, identity]);
+        table.row([
+            &call.number.to_string(),
+            source,
+            destination,
+            state,
+            &seconds(call.age_seconds),
+            &talked,
+            identity,
+        ]);
     }
     table.text(colours)
 }

@@ -9,9 +9,9 @@ use thiserror::Error;
 
 use crate::cli::NodeArguments;
 use crate::config::ConfigError;
+use crate::human;
 use crate::socket::{self, AskError};
 use crate::status::{Answered, NodeStatus};
-use crate::human;
 
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,8 @@ fn point(text: &str) -> Option<WallTime> {
     if !good {
         return None;
     }
-    let days = (YEAR_FIRST..year).map(year_days).sum::<u64>() + (1..month).map(|month| month_days(year, month)).sum::<u64>();
+    let days =
+        (YEAR_FIRST..year).map(year_days).sum::<u64>() + (1..month).map(|month| month_days(year, month)).sum::<u64>();
     let seconds = (days + day - 1) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
     Some(WallTime(seconds * SECOND_MICROS))
 }

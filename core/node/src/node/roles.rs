@@ -51,6 +51,7 @@ impl Node {
     fn become_active(&mut self, epoch: Epoch) {
         self.claimed = false;
         self.lagging = false;
+        self.journal_late = false;
         if let Some(peering) = self.peering.as_mut() {
             peering.lead(epoch);
         }

@@ -7,7 +7,7 @@ use sip::dialog::Dialog;
 use sip::transaction::InviteServer;
 use sip::{Fields, Request};
 
-use super::leg::{InviteReceived, Leg, LegState};
+use super::leg::{InviteReceived, Leg, LegState, TRANSACTIONS_MAX};
 use super::step::{Output, Step};
 use super::{Call, CallNumber, Progress};
 use crate::configuration::{Endpoint, Technology};
@@ -85,10 +85,14 @@ impl Leg {
         bare.body.clear();
         bare.headers.remove("Content-Type");
         bare.headers.remove("Authorization");
-        self.invite_received = Some(InviteReceived {
+        if self.invites_received.len() >= TRANSACTIONS_MAX {
+            self.invites_received.remove(0);
+        }
+        self.invites_received.push(InviteReceived {
             server: InviteServer::receive(request, self.local, source, step.now),
             request: bare.to_bytes(),
             key: sip::server_key(request),
+            cseq: request.cseq().number,
         });
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use media::sdp::Description;
 use sip::transaction::InviteServerState;
-use sip::{Method, Request};
+use sip::{Fields, Method, Request};
 
 use super::begin::cause;
 use super::leg::{Leg, LegState, sends};
@@ -34,7 +34,7 @@ impl Call {
         let mut said = Vec::new();
         match request.method {
             Method::Ack | Method::Cancel => return false,
-            Method::Invite => match leg.invite_received.as_mut().filter(|invite| invite.key == key) {
+            Method::Invite => match leg.invites_received.iter_mut().find(|invite| invite.key == key) {
                 Some(invite) => invite.server.retransmitted(step.now, &mut said),
                 None => return false,
             },
@@ -49,13 +49,13 @@ impl Call {
 
     fn acked(&mut self, step: &mut Step<'_>, side: Side, request: &Request) {
         let Some(leg) = self.leg_mut(side) else { return };
-        let Some(invite) = leg.invite_received.as_mut() else { return };
+        // The ACK of a 2xx has a transaction of its own and is known by its CSeq (RFC 3261 13.2.2.4).
+        let cseq = request.cseq().number;
+        let Some(invite) = leg.invites_received.iter_mut().rfind(|invite| invite.cseq == cseq) else { return };
         let mut said = Vec::new();
         invite.server.acked(step.now, &mut said);
         sends(said, step);
-        if invite.server.is_terminated() {
-            leg.invite_received = None;
-        }
+        leg.invites_received.retain(|invite| !invite.server.is_terminated());
         // The answer to an offer of ours, made in a 2xx, comes with the ACK (RFC 3261 13.2.1).
         if leg.state == LegState::Answered
             && let Ok(answer) = Description::parse(&request.body)
@@ -80,7 +80,9 @@ impl Call {
 
     fn in_dialog(&mut self, step: &mut Step<'_>, side: Side, request: &Request, source: SocketAddr) {
         let Some(leg) = self.leg_mut(side) else { return };
-        let live = leg.state == LegState::Answered || (request.method == Method::Bye && leg.state == LegState::Ringing);
+        // Only the caller may end an early dialog with BYE (RFC 3261 15).
+        let early_bye = request.method == Method::Bye && leg.state == LegState::Ringing && side == Side::Caller;
+        let live = leg.state == LegState::Answered || early_bye;
         let status = match leg.dialog.as_mut() {
             Some(dialog) if live => dialog.accept(request).err().map(|_| 500),
             _ => Some(481),
@@ -122,7 +124,7 @@ impl Call {
     fn reinvite(&mut self, step: &mut Step<'_>, side: Side, request: &Request, source: SocketAddr) {
         let codecs = self.codecs_for(side);
         let Some(leg) = self.leg_mut(side) else { return };
-        if leg.invite_received.as_ref().is_some_and(|invite| invite.server.state() == InviteServerState::Proceeding) {
+        if leg.invites_received.last().is_some_and(|invite| invite.server.state() == InviteServerState::Proceeding) {
             leg.refuse(step, request, source, 491);
             return;
         }

@@ -12,8 +12,8 @@ use sip::{Fields, Message, Method, Request, Response, Uri, Via};
 use super::step::Step;
 use super::{CallKey, Output};
 
-/// Transactions other than INVITE that one leg may have at once; the oldest makes room.
-const TRANSACTIONS_MAX: usize = 8;
+/// Transactions of one kind that one leg may have at once; the oldest makes room.
+pub(super) const TRANSACTIONS_MAX: usize = 8;
 
 /// Where a leg stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -32,7 +32,7 @@ pub enum LegState {
     Ended,
 }
 
-/// The INVITE that a phone sent us, until its transaction is over.
+/// An INVITE that a phone sent us, until its transaction is over.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct InviteReceived {
     #[n(0)]
@@ -42,6 +42,8 @@ pub struct InviteReceived {
     pub request: Vec<u8>,
     #[n(2)]
     pub key: sip::TransactionKey,
+    #[n(3)]
+    pub cseq: u32,
 }
 
 /// A request other than INVITE that a phone sent us, until retransmissions of it cannot come any more.
@@ -85,7 +87,8 @@ pub struct Leg {
     #[cbor(n(6), with = "sip::address")]
     pub remote: SocketAddr,
     #[n(7)]
-    pub invite_received: Option<InviteReceived>,
+    /// The latest last; earlier ones absorb their retransmissions (RFC 6026 7.1).
+    pub invites_received: Vec<InviteReceived>,
     #[n(8)]
     pub invite_sent: Option<InviteClient>,
     #[n(9)]
@@ -125,7 +128,7 @@ impl Leg {
             dialog: None,
             local,
             remote,
-            invite_received: None,
+            invites_received: Vec::new(),
             invite_sent: None,
             ack_sent: None,
             requests_sent: Vec::new(),
@@ -142,7 +145,7 @@ impl Leg {
 
     /// No transaction is under way and none can be asked about again.
     pub fn is_quiet(&self) -> bool {
-        self.invite_received.is_none()
+        self.invites_received.is_empty()
             && self.invite_sent.is_none()
             && self.ack_sent.is_none()
             && self.requests_sent.is_empty()
@@ -150,7 +153,7 @@ impl Leg {
     }
 
     pub fn deadline(&self) -> Option<ClusterTime> {
-        let received = self.invite_received.iter().filter_map(|invite| invite.server.deadline());
+        let received = self.invites_received.iter().filter_map(|invite| invite.server.deadline());
         let sent = self.invite_sent.iter().filter_map(InviteClient::deadline);
         let ack = self.ack_sent.iter().map(|ack| ack.until);
         let clients = self.requests_sent.iter().filter_map(NonInviteClient::deadline);
@@ -161,13 +164,13 @@ impl Leg {
     pub fn keys(&self) -> Vec<CallKey> {
         let mut keys =
             vec![CallKey::Dialog { call_id: self.call_id.clone(), local_tag: self.local_tag.clone() }];
-        keys.extend(self.invite_received.iter().map(|invite| CallKey::Transaction(invite.key.clone())));
+        keys.extend(self.invites_received.iter().map(|invite| CallKey::Transaction(invite.key.clone())));
         keys
     }
 
-    /// The INVITE that waits for our final response or its ACK.
+    /// The latest INVITE, which our responses are made from.
     pub fn invite_request(&self) -> Option<Request> {
-        match Message::parse(&self.invite_received.as_ref()?.request) {
+        match Message::parse(&self.invites_received.last()?.request) {
             Ok(Message::Request(request)) => Some(request),
             _ => None,
         }
@@ -198,13 +201,10 @@ impl Leg {
     }
 
     pub fn send_invite_response(&mut self, step: &mut Step<'_>, response: &Response) {
-        let Some(invite) = self.invite_received.as_mut() else { return };
+        let Some(invite) = self.invites_received.last_mut() else { return };
         let mut said = Vec::new();
         invite.server.respond(response, step.now, &mut said);
         sends(said, step);
-        if invite.server.is_terminated() {
-            self.invite_received = None;
-        }
     }
 
     /// Answers a request of the dialog that is not an INVITE, and remembers the answer for retransmissions.
@@ -284,7 +284,7 @@ impl Leg {
     /// The last message of every live transaction, to be sent again by a node that has just taken over: the other
     /// one may have died between the peer's acknowledgement and the wire.
     pub fn resend(&self) -> Vec<Transmit> {
-        let received = self.invite_received.iter().filter_map(|invite| invite.server.resend());
+        let received = self.invites_received.iter().filter_map(|invite| invite.server.resend());
         let sent = self.invite_sent.iter().filter_map(InviteClient::resend);
         let ack = self.ack_sent.iter().map(|ack| Transmit {
             local: self.local,

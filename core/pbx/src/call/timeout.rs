@@ -50,10 +50,10 @@ impl Call {
         // A BYE that nobody answers ends with its transaction; there is nobody left to tell.
         sends(said, step);
         let mut said = Vec::new();
-        if let Some(invite) = leg.invite_received.as_mut() {
+        for invite in &mut leg.invites_received {
             invite.server.timeout(step.now, &mut said);
         }
-        leg.invite_received.take_if(|invite| invite.server.is_terminated());
+        leg.invites_received.retain(|invite| !invite.server.is_terminated());
         let unacknowledged = sends(said, step).iter().any(|said| matches!(said, Said::TimedOut));
         if unacknowledged {
             // A 2xx without ACK for 64*T1 ends the dialog with BYE (RFC 3261 13.3.1.4).

@@ -1,5 +1,7 @@
 //! After a step of a call: its indexes, its media ports, its place in the log.
 
+use media::relay::Port;
+
 use super::{Indexed, Now, Output, Pbx};
 use crate::call::{self, Call, CallNumber, Step};
 use crate::object::Key;
@@ -60,7 +62,7 @@ impl Pbx {
             self.deadlines.remove(&(deadline, number));
         }
         let Some(call) = self.calls.get(&number) else {
-            return self.open_and_close(&before.ports, &[], now);
+            return self.open_and_close(number, &before.ports, &[], now);
         };
         let mut after =
             Indexed { keys: Vec::new(), deadline: call.deadline(), ports: call.ports().cloned().collect() };
@@ -72,12 +74,13 @@ impl Pbx {
             self.deadlines.insert((deadline, number));
         }
         self.last_number = self.last_number.max(number);
-        self.open_and_close(&before.ports, &after.ports, now);
+        self.open_and_close(number, &before.ports, &after.ports, now);
         self.indexed.insert(number, after);
     }
 
-    fn open_and_close(&mut self, before: &[media::relay::Port], after: &[media::relay::Port], now: Option<Now>) {
+    fn open_and_close(&mut self, number: CallNumber, before: &[Port], after: &[Port], now: Option<Now>) {
         for gone in before.iter().filter(|old| after.iter().all(|new| new.port != old.port)) {
+            self.holders.remove(&gone.port);
             self.outputs.push(Output::ClosePort(gone.port));
             self.port_numbers.release(gone.port, now.map(|now| now.cluster).unwrap_or_default());
         }
@@ -85,6 +88,7 @@ impl Pbx {
             match before.iter().find(|old| old.port == new.port) {
                 None => {
                     self.port_numbers.occupy(new.port);
+                    self.holders.insert(new.port, number);
                     self.outputs.push(Output::OpenPort(new.clone()));
                 }
                 Some(old) if old != new => self.outputs.push(Output::UpdatePort(new.clone())),

@@ -16,6 +16,7 @@ use super::*;
 use crate::conf::Files;
 use crate::configuration::load;
 
+pub(crate) mod bench;
 mod calls;
 mod registrations;
 
@@ -120,8 +121,9 @@ impl World {
         assert_eq!(ports, self.ports, "the other node has the same media ports open");
         self.pbx = other;
         self.sent.clear();
-        let resent = self.pbx.take_over(now);
-        self.sent.extend(resent);
+        for number in self.pbx.take_over(now) {
+            self.sent.extend(self.pbx.resend(number));
+        }
         self.settle();
     }
 
@@ -168,6 +170,7 @@ impl World {
         assert_eq!(other.records, self.pbx.records);
         assert_eq!(other.keys, self.pbx.keys);
         assert_eq!(other.deadlines, self.pbx.deadlines);
+        assert_eq!(other.holders, self.pbx.holders);
     }
 }
 
@@ -296,8 +299,10 @@ impl Phone {
     }
 }
 
+/// The target of requests in a dialog; where a refusal made none, the server itself.
 fn contact_of(response: &Response) -> Uri {
-    NameAddr::parse(response.headers.value("Contact").unwrap()).unwrap().uri
+    let contact = response.headers.value("Contact").and_then(|value| NameAddr::parse(value).ok());
+    contact.map_or_else(|| Uri::sip(None, "10.77.0.100", None), |contact| contact.uri)
 }
 
 fn sdp(address: &str, port: u16, direction: &str) -> Vec<u8> {

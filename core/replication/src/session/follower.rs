@@ -15,6 +15,11 @@ use crate::store::{Checksums, Store};
 /// this node's memory.
 pub const SNAPSHOT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
+/// Differences in a row after which no further snapshot is asked for: what still differs then is a fault that one
+/// more snapshot does not mend, and each one costs the leader time that its calls need. A new reign, a new
+/// conversation or the owner, by following again, starts over.
+pub const DIFFERENCES_MAX: u32 = 3;
+
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub(super) struct Follower {
     /// Numbers our hellos.
@@ -36,6 +41,9 @@ pub(super) struct Follower {
     /// What was acknowledged last, and in answer to which attempt.
     #[n(6)]
     acknowledged: Option<Acknowledged>,
+    /// Since the last verification that passed.
+    #[n(7)]
+    differences: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
@@ -62,8 +70,18 @@ enum Intake {
 }
 
 impl Follower {
+    /// The owner's wish to follow: whatever differed before, it is tried again.
+    pub fn follow(&mut self, position: Position) -> Message {
+        self.differences = 0;
+        self.hello(position, false)
+    }
+
+    pub fn has_given_up(&self) -> bool {
+        self.differences > DIFFERENCES_MAX
+    }
+
     /// A new hello, after which only the answer to it is taken.
-    pub fn hello(&mut self, position: Position, whole: bool) -> Message {
+    fn hello(&mut self, position: Position, whole: bool) -> Message {
         self.stop();
         self.attempt += 1;
         Message::Hello { version: VERSION, attempt: self.attempt, position, whole }
@@ -144,7 +162,11 @@ impl Follower {
                 };
                 if !sound {
                     counters.differences += 1;
-                    outbox.push_back(self.hello(log.position(), true));
+                    self.differences = self.differences.saturating_add(1);
+                    self.stop();
+                    if !self.has_given_up() {
+                        outbox.push_back(self.hello(log.position(), true));
+                    }
                     events.push(SessionEvent::Differs);
                 }
             }
@@ -185,6 +207,7 @@ impl Follower {
                 let equal = position == log.position() && checksums == log.store().checksums();
                 if equal {
                     counters.verifications += 1;
+                    self.differences = 0;
                     self.verified.get_or_insert(position);
                 }
                 equal

@@ -1,4 +1,4 @@
-//! Owns walking over a TOML document: sections and keys with their places, and complaints about those that nobody knows.
+//! Owns walking over a TOML document: sections and keys with their places, complaints about those that nobody knows.
 
 use std::ops::Range;
 
@@ -142,7 +142,12 @@ impl<'a> Section<'a> {
 
     /// Complains about every key that is not one of `known`. `elsewhere` tells where a key belongs that stands in the
     /// wrong section.
-    pub(super) fn check_keys(&self, known: &[&str], elsewhere: impl Fn(&str) -> Option<String>, problems: &mut Problems) {
+    pub(super) fn check_keys(
+        &self,
+        known: &[&str],
+        elsewhere: impl Fn(&str) -> Option<String>,
+        problems: &mut Problems,
+    ) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {

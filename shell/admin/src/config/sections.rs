@@ -141,20 +141,16 @@ fn index(peer: &Peer) -> u8 {
 fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
     if !root.has(key) {
         let keys = sections().into_iter().find(|(title, _)| *title == format!("[{key}]"));
-        let keys = keys.map(|(_, keys)| keys.join(", ")).unwrap_or_default();
+        let keys = keys
+            .map(|(_, keys)| keys.iter().filter(|key| **key != "failback").copied().collect::<Vec<_>>().join(", "))
+            .unwrap_or_default();
         let help = format!("add a line [{key}] and below it {keys}");
         problems.push(Problem::new(0..0, format!("there is no section [{key}]"), Some(help)));
     }
     root.section(key, problems)
 }
 
-fn path(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    directory: &Path,
-    problems: &mut Problems,
-) -> Option<PathBuf> {
+fn path(section: &Section<'_>, key: &str, example: &str, directory: &Path, problems: &mut Problems) -> Option<PathBuf> {
     let text = section.text_needed(key, example, problems)?;
     value::path(key, &text, example, directory, problems)
 }

@@ -116,7 +116,10 @@ fn the_state_directory_is_found_in_a_file_that_is_wrong_elsewhere() {
     fs::remove_file(&path).unwrap();
     assert_eq!(found.unwrap(), std::env::temp_dir().join("state"));
     let lines = missing.unwrap_err().lines();
-    assert!(lines.ends_with(":1:1: [node] has no `state_dir`; add the line state_dir = \"/var/lib/tandem\"\n"), "{lines}");
+    assert!(
+        lines.ends_with(":1:1: [node] has no `state_dir`; add the line state_dir = \"/var/lib/tandem\"\n"),
+        "{lines}"
+    );
 }
 
 #[test]

@@ -1,0 +1,123 @@
+use node::Status;
+
+use super::*;
+
+pub(crate) fn example() -> NodeStatus {
+    let peer =
+        PeerLine { name: "b".into(), up: true, role: "standby".into(), in_step: true, lsn: 812, links_up: 1, links: 1 };
+    let status = Status {
+        node: "a".into(),
+        role: "active".into(),
+        protected: true,
+        unprotected_because: None,
+        epoch: "3.0".into(),
+        lag_ms: 0.42,
+        registrations: 12,
+        calls: 5,
+        address: Some("10.77.0.100".into()),
+        peer: Some(peer),
+        unprotected_seconds: 75.0,
+        lsn: 812,
+        records_waiting: 0,
+        configuration_hash: "00000000deadbeef".into(),
+    };
+    NodeStatus { status, pid: 200, parent_pid: 100 }
+}
+
+#[test]
+fn a_protected_node_says_so_first() {
+    let wanted = "\
+PROTECTED: the death of a node would lose nothing
+  node          a (active)
+  address       10.77.0.100, held here
+  peer          b (standby), in step at entry 812, 1 of 1 links up
+  phones        12
+  calls         5
+  lag           0.4 ms
+  unprotected   1:15 min in all
+  records       0 waiting to be stored
+  epoch         3.0, at entry 812
+  configuration 00000000deadbeef
+  process       200, parent 100
+";
+    assert_eq!(status(&example(), false), wanted);
+}
+
+#[test]
+fn an_unprotected_node_says_why() {
+    let mut node = example();
+    node.status.protected = false;
+    node.status.unprotected_because = Some("the peer is down".into());
+    node.status.address = None;
+    node.status.peer = node.status.peer.map(|peer| PeerLine { up: false, links_up: 0, ..peer });
+    let text = status(&node, false);
+    assert!(text.starts_with("NOT PROTECTED because the peer is down\n"), "{text}");
+    assert!(text.contains("\n  peer          b: DOWN, 0 of 1 links up\n"), "{text}");
+    assert!(text.contains("\n  address       not held by this node\n"), "{text}");
+}
+
+#[test]
+fn colours_are_there_when_wanted_only() {
+    assert!(status(&example(), true).starts_with("\u{1b}[1;32mPROTECTED\u{1b}[0m:"));
+    let mut node = example();
+    node.status.protected = false;
+    assert!(status(&node, true).starts_with("\u{1b}[1;31mNOT PROTECTED\u{1b}[0m"));
+    node.status.peer = None;
+    assert!(status(&node, true).starts_with("\u{1b}[1;33mNOT PROTECTED\u{1b}[0m"));
+    assert!(!status(&node, false).contains('\u{1b}'));
+}
+
+#[test]
+fn phones_are_aligned_and_harmless() {
+    let phone = PhoneLine {
+        endpoint: "5000".into(),
+        contact: "sip:5000@192.0.2.7:5060".into(),
+        source: "192.0.2.7:5060".into(),
+        user_agent: "Bad\u{1b}[2J".into(),
+        registered_ms: 0,
+        expires_seconds: 3599,
+        reachability: "reachable".into(),
+        round_trip_ms: Some(3.21),
+    };
+    let other = PhoneLine {
+        endpoint: "201".into(),
+        user_agent: "x".repeat(60),
+        reachability: "unknown".into(),
+        round_trip_ms: None,
+        ..phone.clone()
+    };
+    let boast = format!("{}…", "x".repeat(47));
+    let wanted = format!(
+        "\
+ENDPOINT  SOURCE          REACHABLE  ROUND TRIP  EXPIRES  {:<48}  CONTACT
+5000      192.0.2.7:5060  reachable      3.2 ms   3599 s  {:<48}  sip:5000@192.0.2.7:5060
+201       192.0.2.7:5060  unknown             -   3599 s  {boast}  sip:5000@192.0.2.7:5060
+",
+        "USER AGENT", "Bad?[2J"
+    );
+    assert_eq!(phones(&[phone, other], false), wanted);
+    assert_eq!(phones(&[], false), "no phone is registered\n");
+}
+
+#[test]
+fn calls_are_aligned() {
+    let call = CallLine {
+        number: 7,
+        identity: "0123456789abcdef0123456789abcdef".into(),
+        source: "5000".into(),
+        destination: "5001".into(),
+        state: "talking".into(),
+        started_ms: 0,
+        age_seconds: 3725.4,
+        talked_seconds: Some(61.0),
+    };
+    let ringing =
+        CallLine { number: 12, state: "ringing".into(), age_seconds: 4.9, talked_seconds: None, ..call.clone() };
+    let wanted = "\
+CALL  FROM  TO    STATE          AGE    TALKED  IDENTITY
+   7  5000  5001  talking  1:02:05 h  1:01 min  0123456789abcdef0123456789abcdef
+  12  5000  5001  ringing        4 s         -  0123456789abcdef0123456789abcdef
+";
+    assert_eq!(calls(&[call, ringing], false), wanted);
+    assert_eq!(calls(&[], false), "no call is in progress\n");
+}

@@ -1,6 +1,7 @@
 //! Owns the command line's side of the operator's socket.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ pub(super) fn ask_within(path: &Path, operator: Operator, limit: Duration) -> Re
     match line::write(&stream, &Request { ask: operator.into() }, deadline) {
         Ok(()) => {}
         // A node that is too busy answers without having read, and closes: its answer says more than the broken pipe.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
         Err(error) => return Err(failed(error)),
     }
     let answer = line::read(&stream, ANSWER_BYTES_MAX, deadline).map_err(failed)?;
@@ -85,7 +86,7 @@ pub(super) fn connect_within(path: &Path, limit: Duration) -> Result<UnixStream,
     let handle = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed)?;
     let limit_value = time_value(limit);
     setsockopt(&handle, sockopt::SendTimeout, &limit_value).map_err(failed)?;
-    connect(std::os::fd::AsRawFd::as_raw_fd(&handle), &address).map_err(failed)?;
+    connect(handle.as_raw_fd(), &address).map_err(failed)?;
     Ok(UnixStream::from(handle))
 }
 

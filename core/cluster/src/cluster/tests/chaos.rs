@@ -60,7 +60,7 @@ fn calm(pair: &mut Pair, random: &mut Random) {
 #[test]
 fn once_it_is_calm_one_serves_and_one_follows() {
     let mut reigns = 0;
-    for seed in 0..400 {
+    for seed in 0..150 {
         let mut random = Random::from_number(seed);
         let mut pair = Pair::new();
         for _ in 0..4 {
@@ -84,5 +84,5 @@ fn once_it_is_calm_one_serves_and_one_follows() {
         }
         reigns += epochs.len();
     }
-    assert!(reigns > 2_000, "{reigns} reigns: the disturbances disturb too little");
+    assert!(reigns > 1_000, "{reigns} reigns: the disturbances disturb too little");
 }
