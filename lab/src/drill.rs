@@ -116,19 +116,24 @@ fn one_trial(
     let mut current = match scene.take() {
         Some(scene) => scene,
         // What the machine lacks is told at once; what the product does wrong belongs to the trial.
-        None => match Scene::build(arguments, alone)? {
-            scene if arguments.keep => scene.keep_files(),
-            scene => scene,
-        },
+        None => {
+            let scene = Scene::build(arguments, alone)?;
+            if arguments.keep {
+                display.files(scene.directory());
+                scene.keep_files()
+            } else {
+                scene
+            }
+        }
     };
     let result = trial::run(&mut current, fault, arguments, display);
     let result = result.unwrap_or_else(|error| TrialResult::broken(error.chain()));
-    display.result(fault, arguments.slack, &result);
+    display.result(&result);
     if result.is_clean() {
         *scene = Some(current);
     } else {
-        let directory = current.keep_files();
-        display.nodes_at_failure(&directory);
+        let kept = current.keep_files();
+        display.nodes_at_failure(&kept);
     }
     Ok(result)
 }

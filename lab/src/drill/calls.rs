@@ -72,14 +72,6 @@ pub(super) fn hears(driver: &Driver, phone: usize) -> bool {
     report(driver, phone).new >= PACKETS_HEARD
 }
 
-pub(super) fn start_window(driver: &mut Driver, phones: &[usize]) {
-    for phone in phones {
-        if let Some(listener) = driver.handsets.get_mut(*phone).and_then(|handset| handset.listener.as_mut()) {
-            listener.start_window();
-        }
-    }
-}
-
 impl Scene {
     /// Gives a command to each of these phones.
     pub(super) fn tell(&self, phones: Vec<usize>, command: PhoneCommand) -> Result<(), LabError> {
@@ -129,7 +121,7 @@ impl Scene {
     /// Holds or resumes at the phones whose turn it is. After a resume both must hear each other again.
     pub(super) fn hold(&self, calls: &[Call], hold: bool) -> Result<Vec<Call>, LabError> {
         let phones: Vec<usize> = calls.iter().flat_map(Call::phones).collect();
-        self.phones.with(move |driver| start_window(driver, &phones))?;
+        self.phones.with(move |driver| driver.start_windows(&phones))?;
         let command = if hold { PhoneCommand::Hold } else { PhoneCommand::Resume };
         self.tell(calls.iter().map(|call| call.acts).collect(), command)?;
         if hold {

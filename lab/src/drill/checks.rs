@@ -105,7 +105,7 @@ impl Scene {
     fn check_audio(&self, talking: &[Call]) -> Result<Check, LabError> {
         let ends: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
         let watched = ends.clone();
-        self.phones.with(move |driver| super::calls::start_window(driver, &watched))?;
+        self.phones.with(move |driver| driver.start_windows(&watched))?;
         let watched = ends.clone();
         self.phones
             .wait_for(super::calls::STEP_LIMIT, move |driver| watched.iter().all(|phone| hears(driver, *phone)))?;

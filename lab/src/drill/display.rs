@@ -1,6 +1,7 @@
 //! What the drill shows while it runs and at its end. With `--json` nothing but the document at the end.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use super::calls::{Call, Kind};
@@ -17,6 +18,9 @@ const EARS_SHOWN_MAX: usize = 10;
 /// One letter of a bar.
 const BAR_MS: f64 = 10.0;
 const BAR_LETTERS_MAX: usize = 40;
+
+/// A drill that is late by less changes no figure.
+const OWN_DELAY_TOLD_MS: f64 = 2.0;
 
 pub(super) struct Display {
     json: bool,
@@ -111,15 +115,9 @@ impl Display {
         self.passing(&format!("    +{:.1} s   longest silence so far {worst_ms:.0} ms", since.as_secs_f64()));
     }
 
-    pub(super) fn result(&self, fault: Fault, slack: f64, result: &TrialResult) {
+    pub(super) fn result(&self, result: &TrialResult) {
         if let Some(error) = &result.error {
             self.line(&format!("    [BROKEN] {error}"));
-        }
-        if !result.ears.is_empty() {
-            self.ears(fault.promise_ms() * slack, &result.ears);
-            if result.own_delay_ms > 2.0 {
-                self.line(&format!("             (of which up to {:.0} ms by the drill itself)", result.own_delay_ms));
-            }
         }
         for check in &result.checks {
             let verdict = if check.is_good() { " ok " } else { "FAIL" };
@@ -130,9 +128,11 @@ impl Display {
         }
     }
 
-    fn ears(&self, promise_ms: f64, ears: &[Ear]) {
+    /// What the phones of the talking calls heard of one fault. `own_delay_ms` is how late the drill's phones spoke.
+    pub(super) fn heard(&self, promise_ms: f64, ears: &[Ear], own_delay_ms: f64) {
         let summary = Summary::of(ears.iter().map(|ear| ear.after_ms));
-        let verdict = if summary.p99 <= promise_ms { " ok " } else { "FAIL" };
+        let deaf = ears.iter().any(|ear| ear.silent_for_good);
+        let verdict = if summary.p99 <= promise_ms && !deaf { " ok " } else { "FAIL" };
         self.line(&format!(
             "    after    longest silence at a phone {:.0} ms, half of them at most {:.0} ms",
             summary.worst, summary.median
@@ -154,7 +154,17 @@ impl Display {
         if let Some(more) = ears.len().checked_sub(EARS_SHOWN_MAX).filter(|more| *more > 0) {
             self.line(&format!("             and {more} more, none longer"));
         }
-        self.line(&format!("    [{verdict}]   silence: promised {promise_ms:.0} ms"));
+        let own = if own_delay_ms > OWN_DELAY_TOLD_MS {
+            format!(" (up to {own_delay_ms:.0} ms of it by the drill itself)")
+        } else {
+            String::new()
+        };
+        self.line(&format!("    [{verdict}]   silence: at most {promise_ms:.0} ms promised{own}"));
+    }
+
+    /// Where the files are that `--keep` keeps.
+    pub(super) fn files(&self, directory: &Path) {
+        self.line(&format!("    files    {}", directory.display()));
     }
 
     pub(super) fn nodes_at_failure(&self, scene: &Scene) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::DrillArguments;
-use super::calls::{self, Call, Kind, report, start_window};
+use super::calls::{self, Call, Kind, report};
 use super::checks::Check;
 use super::display::Display;
 use super::fault::Fault;
@@ -70,7 +70,10 @@ pub(super) fn run(
         let active = scene.wait_protected()?;
         display.scene(scene, active, &plan);
         let broken = Broken { node: active, daemon: scene.node(active)?.daemon()? };
-        let ears = strike(scene, fault, &broken, &plan, display, &mut result)?;
+        let ears = strike(scene, fault, &broken, &plan, display)?;
+        let own_delay_ms = scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0;
+        display.heard(fault.promise_ms() * arguments.slack, &ears, own_delay_ms);
+        result.own_delay_ms = result.own_delay_ms.max(own_delay_ms);
         result.ears.extend(ears);
         if round + 1 < rounds {
             display.waiting("the killed program comes back and learns everything again");
@@ -138,7 +141,6 @@ fn strike(
     broken: &Broken,
     plan: &[Call],
     display: &Display,
-    result: &mut TrialResult,
 ) -> Result<Vec<Ear>, LabError> {
     let talking: Vec<Call> = plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
     let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
@@ -151,8 +153,6 @@ fn strike(
     broken.commit(scene, fault)?;
     observe(scene, fault, broken.node, &phones, display)?;
     let after = silences(scene, &phones)?;
-    let late_us = scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))?;
-    result.own_delay_ms = result.own_delay_ms.max(late_us as f64 / 1000.0);
     let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
     let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
         phone: scene.number(phone).to_owned(),
@@ -168,7 +168,7 @@ fn begin_window(scene: &Scene, phones: &[usize]) -> Result<(), LabError> {
     let phones = phones.to_vec();
     scene.phones.with(move |driver| {
         driver.late_us_max = 0;
-        start_window(driver, &phones);
+        driver.start_windows(&phones);
     })
 }
 

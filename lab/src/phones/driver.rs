@@ -165,6 +165,15 @@ impl Driver {
         }
     }
 
+    /// Begins a new window for what these phones hear.
+    pub fn start_windows(&mut self, phones: &[usize]) {
+        for phone in phones {
+            if let Some(listener) = self.handsets.get_mut(*phone).and_then(|handset| handset.listener.as_mut()) {
+                listener.start_window();
+            }
+        }
+    }
+
     pub fn phone(&self, phone: usize) -> Option<&Phone> {
         self.handsets.get(phone).map(|handset| &handset.phone)
     }

@@ -4,7 +4,7 @@ mod sipp;
 
 use std::net::Ipv4Addr;
 
-use phone::audio::Mark;
+use phone::audio::{ListenerReport, Mark};
 use phone::{CallState, PhoneCommand};
 
 use super::*;
@@ -27,8 +27,8 @@ fn reaches(phones: &Phones, wanted: fn(CallState) -> bool) {
     assert!(reached.expect("the phones run"), "{:?}", state(phones));
 }
 
-#[test]
-fn a_call_from_phone_to_phone_has_the_right_audio() {
+/// A network, and two phones that talk to each other straight.
+fn talking() -> (Network, [Phones; 2]) {
     let network = Network::build(&[("one", CALLER), ("two", CALLED)]).expect("a network");
     let host = |name| network.host(name).expect("a host");
     let server = |address| SocketAddr::from((address, SIP_PORT));
@@ -43,21 +43,49 @@ fn a_call_from_phone_to_phone_has_the_right_audio() {
     called.with(|driver| driver.command(0, PhoneCommand::Answer)).expect("an answer");
     reaches(&caller, |state| state == CallState::Talking);
     reaches(&called, |state| state == CallState::Talking);
+    (network, [caller, called])
+}
+
+fn report(driver: &Driver) -> ListenerReport {
+    driver.handsets[0].listener.as_ref().map(|listener| listener.report(driver.now_us())).unwrap_or_default()
+}
+
+fn hears_new(phones: &Phones, count: u64) {
+    let heard = phones.wait_for(Duration::from_secs(5), move |driver| report(driver).new >= count);
+    assert!(heard.expect("the phones run"));
+}
+
+#[test]
+fn a_call_from_phone_to_phone_has_the_right_audio() {
+    let (_network, [caller, called]) = talking();
     for phones in [&caller, &called] {
-        let heard = phones.wait_for(Duration::from_secs(5), |driver| {
-            driver.handsets[0].listener.as_ref().is_some_and(|listener| listener.report(driver.now_us()).new >= 20)
-        });
-        assert!(heard.expect("the phones run"));
-        let report = phones.with(|driver| driver.handsets[0].listener.as_ref().map(|it| it.report(driver.now_us())));
-        let report = report.expect("the phones run").expect("a listener");
+        hears_new(phones, 20);
+        let report = phones.with(|driver| report(driver)).expect("the phones run");
         assert_eq!((report.foreign, report.noise, report.ssrc_changes, report.lost), (0, 0, 0, 0));
         assert!(report.silence_us >= 15_000, "{report:?}");
     }
-    // The request address is the one dialled here and not the contact, since no registrar stands between.
     called.with(|driver| driver.command(0, PhoneCommand::HangUp)).expect("the end");
     reaches(&caller, CallState::is_over);
     let status = called.wait_for(Duration::from_secs(5), |driver| {
         driver.phone(0).and_then(|phone| phone.call()).is_some_and(|call| call.bye_status == Some(200))
     });
     assert!(status.expect("the phones run"));
+}
+
+#[test]
+fn a_cut_is_heard_as_silence_and_its_end_as_audio() {
+    const CUT: Duration = Duration::from_millis(300);
+    let (network, phones) = talking();
+    phones.iter().for_each(|phones| hears_new(phones, 10));
+    network.cut("two").expect("a cut");
+    phones.iter().for_each(|phones| phones.with(|driver| driver.start_windows(&[0])).expect("the phones run"));
+    thread::sleep(CUT);
+    network.heal("two").expect("a heal");
+    for phones in &phones {
+        hears_new(phones, 10);
+        let report = phones.with(|driver| report(driver)).expect("the phones run");
+        assert!(report.silence_us >= CUT.as_micros() as u64, "{report:?}");
+    } // What the host without carrier wanted to send may have waited in its kernel; what it was sent is gone.
+    let lost = phones[1].with(|driver| report(driver).lost).expect("the phones run");
+    assert!(lost >= 10, "{lost}");
 }
