@@ -5,6 +5,7 @@ mod calls;
 mod checks;
 mod display;
 mod fault;
+mod flood;
 mod records;
 mod report;
 mod scene;
@@ -40,6 +41,13 @@ pub struct DrillArguments {
     /// Calls that ring when the fault comes.
     #[arg(long, default_value_t = 2)]
     pub ringing: u32,
+    /// How often the fault is committed to the same calls within one trial, back and forth between the nodes. The
+    /// questions about holding, hanging up and the like come after the last one.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// How long a flood lasts.
+    #[arg(long, default_value_t = 60)]
+    pub flood_seconds: u64,
     /// Prints one JSON document at the end and nothing else.
     #[arg(long)]
     pub json: bool,

@@ -6,7 +6,7 @@ mod error;
 pub mod netns;
 pub mod nodes;
 pub mod phones;
-mod process;
+pub mod process;
 
 pub use drill::{DrillArguments, main};
 pub use error::LabError;

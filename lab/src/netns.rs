@@ -148,19 +148,26 @@ impl Host {
 
     /// UDP sockets on this host that belong to this process.
     pub fn sockets(&self, addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, LabError> {
-        let path = format!("{NAMESPACE_DIRECTORY}/{}", self.namespace);
-        let entering = format!("entering {path}");
-        let namespace = File::open(&path).map_err(LabError::io(entering.clone()))?;
-        let open = || {
-            // Only this thread changes over; the sockets stay where they were made.
-            setns(&namespace, CloneFlags::CLONE_NEWNET)
-                .map_err(|errno| LabError::Io { operation: entering, source: errno.into() })?;
+        self.enter(|| {
             let bind = |address: &SocketAddr| {
                 UdpSocket::bind(address).map_err(LabError::io(format!("binding {address} on {}", self.name)))
             };
             addresses.iter().map(bind).collect()
+        })
+    }
+
+    /// Does something in a thread that is on this host: sockets stay where they were made.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> Result<R, LabError> + Send) -> Result<R, LabError> {
+        let path = format!("{NAMESPACE_DIRECTORY}/{}", self.namespace);
+        let entering = format!("entering {path}");
+        let namespace = File::open(&path).map_err(LabError::io(entering.clone()))?;
+        let entered = || {
+            // Only this thread changes over.
+            setns(&namespace, CloneFlags::CLONE_NEWNET)
+                .map_err(|errno| LabError::Io { operation: entering, source: errno.into() })?;
+            work()
         };
-        thread::scope(|scope| scope.spawn(open).join().unwrap_or(Err(LabError::PhonesEnded)))
+        thread::scope(|scope| scope.spawn(entered).join().unwrap_or(Err(LabError::PhonesEnded)))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 pub use records::CallRow;
 pub use status::Status;
@@ -115,6 +116,25 @@ impl Node {
         })
     }
 
+    /// Puts the PBX's files of another folder in the place of the ones it has.
+    pub fn use_pbx_files(&self, folder: &Path) -> Result<(), LabError> {
+        let own = self.pbx_directory();
+        let failed = |path: &Path| LabError::io(format!("replacing {}", path.display()));
+        fs::remove_dir_all(&own).map_err(failed(&own))?;
+        fs::create_dir_all(&own).map_err(failed(&own))?;
+        for entry in fs::read_dir(folder).map_err(LabError::io(format!("reading {}", folder.display())))? {
+            let path = entry.map_err(failed(folder))?.path();
+            if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+                fs::copy(&path, own.join(name)).map_err(failed(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn pbx_directory(&self) -> PathBuf {
+        self.directory.join("pbx")
+    }
+
     /// Starts `tandem serve`. What it logs goes to a file, which [`Self::log_path`] names.
     pub fn start(&mut self) -> Result<(), LabError> {
         let path = self.log_path();
@@ -171,6 +191,14 @@ impl Node {
     /// Asks this node for a planned switchover.
     pub fn switchover(&self) -> Result<(), LabError> {
         process::run(&mut self.operator_command("switchover"), "", COMMAND_LIMIT).map(|_| ())
+    }
+
+    /// What another command of the operator prints with `--json`.
+    pub fn ask(&self, name: &str) -> Result<Value, LabError> {
+        let mut command = self.operator_command(name);
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        serde_json::from_str(&text)
+            .map_err(|source| LabError::Json { command: process::describe(&command), source })
     }
 
     fn operator_command(&self, name: &str) -> Command {

@@ -10,12 +10,14 @@ use crate::LabError;
 /// How often a running program is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-pub(crate) fn describe(command: &Command) -> String {
+/// Program and arguments in one line.
+pub fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-pub(crate) fn start(command: &mut Command) -> Result<Child, LabError> {
+/// Starts a program, and tells which one is missing.
+pub fn start(command: &mut Command) -> Result<Child, LabError> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.spawn().map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => LabError::ProgramMissing(program),
@@ -24,7 +26,7 @@ pub(crate) fn start(command: &mut Command) -> Result<Child, LabError> {
 }
 
 /// Runs a program, hands it `input`, and gives what it printed, whatever its status.
-pub(crate) fn output(command: &mut Command, input: &str, limit: Duration) -> Result<Output, LabError> {
+pub fn output(command: &mut Command, input: &str, limit: Duration) -> Result<Output, LabError> {
     let text = describe(command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = start(command)?;
@@ -45,7 +47,7 @@ pub(crate) fn output(command: &mut Command, input: &str, limit: Duration) -> Res
 }
 
 /// Like [`output`], but a status other than 0 is an error; gives standard output.
-pub(crate) fn run(command: &mut Command, input: &str, limit: Duration) -> Result<String, LabError> {
+pub fn run(command: &mut Command, input: &str, limit: Duration) -> Result<String, LabError> {
     let output = output(command, input, limit)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

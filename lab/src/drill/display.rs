@@ -107,6 +107,7 @@ impl Display {
             Fault::Freeze => "frozen",
             Fault::Cut => "cut off",
             Fault::Switchover | Fault::All => "asked to hand over",
+            Fault::Flood => "flooded with work on every core and on the disk",
         };
         self.line(&format!("    FAULT    node {node} is {what}"));
     }

@@ -15,7 +15,9 @@ pub enum Fault {
     Double,
     /// A node without a peer is killed and starts again.
     RestartAlone,
-    /// One after another.
+    /// No fault: every core and the disk are flooded, and nothing may happen.
+    Flood,
+    /// One after another, but for the flood.
     All,
 }
 
@@ -37,6 +39,7 @@ impl Fault {
             Self::Switchover => "switchover",
             Self::Double => "double",
             Self::RestartAlone => "restart-alone",
+            Self::Flood => "flood",
             Self::All => "all",
         }
     }
@@ -44,11 +47,17 @@ impl Fault {
     /// The longest silence that is promised, in milliseconds, the 20 ms between two packets included.
     pub(super) const fn promise_ms(self) -> f64 {
         match self {
-            Self::Kill | Self::Double => 60.0,
+            // Sixty milliseconds are what concealment hides.
+            Self::Kill | Self::Double | Self::Flood => 60.0,
             Self::Freeze | Self::Cut | Self::All => 200.0,
             Self::Switchover => 40.0,
             Self::RestartAlone => 300.0,
         }
+    }
+
+    /// The node that serves before it serves after it.
+    pub(super) const fn stays(self) -> bool {
+        matches!(self, Self::RestartAlone | Self::Flood)
     }
 
     /// How long the phones are listened to after the fault, in milliseconds: well over the promise, so that a silence
@@ -68,6 +77,7 @@ impl Fault {
             Self::Switchover => "the operator moves the service to the other machine, as for an upgrade",
             Self::Double => "one machine's program is killed, comes back, and then the other one's is killed",
             Self::RestartAlone => "one machine without a partner: its program is killed and starts again",
+            Self::Flood => "no fault at all, but every core and the disk are busy with something else",
             Self::All => "one fault after another",
         }
     }

@@ -16,12 +16,13 @@ pub(super) struct Report {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct FaultReport {
     pub(super) fault: &'static str,
+    /// Faults committed.
     pub(super) trials: usize,
     /// Longest silence per direction of each talking call, in milliseconds.
     pub(super) silence_ms: Summary,
     /// The same before the fault.
     pub(super) baseline_ms: Summary,
-    /// The worst phone of each trial.
+    /// The worst phone of each fault.
     pub(super) worst_of_trial_ms: Summary,
     pub(super) promise_ms: f64,
     pub(super) own_delay_ms: f64,
@@ -41,7 +42,6 @@ fn checks_as_json<S: serde::Serializer>(checks: &[Check], serializer: S) -> Resu
 impl FaultReport {
     pub(super) fn new(fault: Fault, slack: f64, results: &[TrialResult]) -> Self {
         let ears = || results.iter().flat_map(|result| &result.ears);
-        let worst = |result: &TrialResult| result.ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max);
         let mut checks: Vec<Check> = Vec::new();
         for check in results.iter().flat_map(|result| &result.checks) {
             match checks.iter_mut().find(|known| known.name == check.name) {
@@ -56,10 +56,10 @@ impl FaultReport {
         }
         Self {
             fault: fault.name(),
-            trials: results.len(),
+            trials: results.iter().map(|result| result.worst_ms.len().max(1)).sum(),
             silence_ms: Summary::of(ears().map(|ear| ear.after_ms)),
             baseline_ms: Summary::of(ears().map(|ear| ear.before_ms)),
-            worst_of_trial_ms: Summary::of(results.iter().filter(|result| !result.ears.is_empty()).map(worst)),
+            worst_of_trial_ms: Summary::of(results.iter().flat_map(|result| result.worst_ms.iter().copied())),
             promise_ms: fault.promise_ms() * slack,
             own_delay_ms: results.iter().map(|result| result.own_delay_ms).fold(0.0, f64::max),
             silent_for_good: ears().filter(|ear| ear.silent_for_good).count(),

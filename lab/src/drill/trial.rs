@@ -10,11 +10,16 @@ use super::calls::{self, Call, Kind, report};
 use super::checks::Check;
 use super::display::Display;
 use super::fault::Fault;
+use super::flood::Flood;
 use super::scene::Scene;
 use crate::LabError;
 
 /// How long the phones are listened to before the fault.
 const BASELINE: Duration = Duration::from_millis(2_000);
+
+/// How long before and after each of many faults to the same calls.
+const BASELINE_OF_MANY: Duration = Duration::from_millis(500);
+const OBSERVE_OF_MANY: Duration = Duration::from_millis(1_500);
 
 /// A phone that has heard nothing new for this long at the end of the trial is silent for good.
 const SILENT_US: u64 = 500_000;
@@ -32,6 +37,8 @@ pub(super) struct Ear {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TrialResult {
     pub(super) ears: Vec<Ear>,
+    /// The longest silence of each fault.
+    pub(super) worst_ms: Vec<f64>,
     pub(super) checks: Vec<Check>,
     /// How late the lab's own phones spoke at worst; part of every silence measured.
     pub(super) own_delay_ms: f64,
@@ -65,15 +72,21 @@ pub(super) fn run(
     display.waiting("the calls come up");
     bring_up(scene, &plan)?;
     let mut result = TrialResult::default();
-    let rounds = if fault == Fault::Double { 2 } else { 1 };
+    let rounds = if fault == Fault::Double { arguments.rounds * 2 } else { arguments.rounds };
     for round in 0..rounds {
         let active = scene.wait_protected()?;
         display.scene(scene, active, &plan);
-        let broken = Broken { node: active, daemon: scene.node(active)?.daemon()? };
-        let ears = strike(scene, fault, &broken, &plan, display)?;
+        let status = scene.node(active)?.status()?;
+        let mut broken = Broken { node: active, daemon: scene.node(active)?.daemon()?, flood: None };
+        let ears = strike(scene, fault, &mut broken, &plan, arguments, display)?;
+        if fault == Fault::Flood {
+            drop(broken.flood.take());
+            result.checks.push(scene.check_untouched(active, &status));
+        }
         let own_delay_ms = scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0;
         display.heard(fault.promise_ms() * arguments.slack, &ears, own_delay_ms);
         result.own_delay_ms = result.own_delay_ms.max(own_delay_ms);
+        result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
         result.ears.extend(ears);
         if round + 1 < rounds {
             display.waiting("the killed program comes back and learns everything again");
@@ -109,16 +122,21 @@ fn bring_up(scene: &mut Scene, plan: &[Call]) -> Result<(), LabError> {
 struct Broken {
     node: usize,
     daemon: i32,
+    flood: Option<Flood>,
 }
 
 impl Broken {
-    fn commit(&self, scene: &mut Scene, fault: Fault) -> Result<(), LabError> {
+    fn commit(&mut self, scene: &mut Scene, fault: Fault) -> Result<(), LabError> {
+        if fault == Fault::Flood {
+            self.flood = Some(Flood::begin(scene.directory())?);
+            return Ok(());
+        }
         let node = scene.node(self.node)?;
         match fault {
             Fault::Kill | Fault::Double | Fault::RestartAlone => node.signal_daemon(self.daemon, Signal::SIGKILL),
             Fault::Freeze => node.signal_daemon(self.daemon, Signal::SIGSTOP),
             Fault::Cut => scene.network.cut(&node.name),
-            Fault::Switchover | Fault::All => node.switchover(),
+            Fault::Switchover | Fault::Flood | Fault::All => node.switchover(),
         }
     }
 
@@ -138,20 +156,27 @@ impl Broken {
 fn strike(
     scene: &mut Scene,
     fault: Fault,
-    broken: &Broken,
+    broken: &mut Broken,
     plan: &[Call],
+    arguments: &DrillArguments,
     display: &Display,
 ) -> Result<Vec<Ear>, LabError> {
+    let many = arguments.rounds > 1;
     let talking: Vec<Call> = plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
     let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
     begin_window(scene, &phones)?;
-    thread::sleep(BASELINE);
+    thread::sleep(if many { BASELINE_OF_MANY } else { BASELINE });
     let before = silences(scene, &phones)?;
     display.baseline(before.iter().map(|silence| silence.longest_ms));
     begin_window(scene, &phones)?;
     display.strike(fault, &scene.node(broken.node)?.name);
     broken.commit(scene, fault)?;
-    observe(scene, fault, broken.node, &phones, display)?;
+    let observed = match fault {
+        Fault::Flood => Duration::from_secs(arguments.flood_seconds),
+        _ if many => OBSERVE_OF_MANY,
+        _ => Duration::from_millis(fault.observe_ms()),
+    };
+    observe(scene, fault, broken.node, &phones, observed, display)?;
     let after = silences(scene, &phones)?;
     let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
     let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
@@ -190,9 +215,16 @@ fn silences(scene: &Scene, phones: &[usize]) -> Result<Vec<Silence>, LabError> {
 }
 
 /// Lets time pass after the fault and shows the worst silence so far.
-fn observe(scene: &mut Scene, fault: Fault, node: usize, phones: &[usize], display: &Display) -> Result<(), LabError> {
+fn observe(
+    scene: &mut Scene,
+    fault: Fault,
+    node: usize,
+    phones: &[usize],
+    observed: Duration,
+    display: &Display,
+) -> Result<(), LabError> {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(fault.observe_ms()) {
+    while begun.elapsed() < observed {
         thread::sleep(Duration::from_millis(if fault == Fault::RestartAlone { 2 } else { 50 }));
         if let Some(node) = scene.nodes.get_mut(node).filter(|_| fault == Fault::RestartAlone)
             && !node.is_running()
