@@ -229,12 +229,14 @@ impl Cluster {
             return out;
         }
         let named = self.peer.naming;
-        match self.peer.arrive(now, link, &heartbeat, self.incarnation) {
-            Arrival::Nothing => return out,
-            Arrival::Refused => {
-                self.notice_refused(heartbeat.incarnation, link, &mut out);
-                return out;
-            }
+        let arrival = self.peer.arrive(now, link, &heartbeat, self.incarnation);
+        if arrival == Arrival::Nothing {
+            return out;
+        }
+        self.forgive_own_stall(now, &mut out);
+        match arrival {
+            Arrival::Nothing => {}
+            Arrival::Refused => self.notice_refused(heartbeat.incarnation, link, &mut out),
             // The sooner it is named, the sooner it can prove that it is alive.
             Arrival::Unproven => self.heartbeat_due |= named != self.peer.naming,
             Arrival::Next => self.weigh(now, &heartbeat, &mut out),
@@ -259,10 +261,11 @@ impl Cluster {
     /// know.
     pub fn farewell(&mut self, now: LocalTime, incarnation: Incarnation) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         if self.peer.view.incarnation == Some(incarnation) {
             self.peer_gone(now, &mut out);
-            self.finish(now, &mut out);
         }
+        self.finish(now, &mut out);
         out
     }
 
@@ -284,6 +287,7 @@ impl Cluster {
     /// `ReserveEpoch` is on the disk.
     pub fn epoch_reserved(&mut self, now: LocalTime, epoch: Epoch) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         if epoch.node == self.settings.index && epoch > self.reserved {
             self.reserved = epoch;
             self.reserved_now = true;
@@ -297,6 +301,7 @@ impl Cluster {
     /// as false after each change of role until then.
     pub fn synced(&mut self, now: LocalTime, synced: bool) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         if self.role == Role::Standby && self.synced != synced {
             self.synced = synced;
             self.heartbeat_due = true;
@@ -310,6 +315,7 @@ impl Cluster {
     /// owner says so after each step; it counts as false after each `BecomeActive` and `PeerDown` until then.
     pub fn follower_in_step(&mut self, now: LocalTime, in_step: bool) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         if self.role == Role::Active {
             let in_step = in_step && self.peer.view.up;
             if self.alone == in_step {
@@ -330,6 +336,7 @@ impl Cluster {
     pub fn switch_over(&mut self, now: LocalTime) -> Result<Vec<Output>, SwitchOverRefused> {
         self.may_hand_over()?;
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         self.begin_hand_over(now, &mut out);
         self.finish(now, &mut out);
         Ok(out)
@@ -338,6 +345,7 @@ impl Cluster {
     /// The active node has stopped at `position`, which is ours, too, and hands over to us.
     pub fn handed_over(&mut self, now: LocalTime, position: Position) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         self.position = position;
         if self.role == Role::Standby && self.carrier && !self.leaving {
             self.take_over(now, &mut out);
@@ -351,6 +359,7 @@ impl Cluster {
     /// Whether the service interface has a carrier; it is taken to have one until this says otherwise.
     pub fn carrier(&mut self, now: LocalTime, up: bool) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         if self.carrier != up {
             self.carrier = up;
             self.noticed.no_carrier = false;
@@ -367,6 +376,7 @@ impl Cluster {
     /// This daemon stops on purpose: it yields, tells the peer, and takes no role again.
     pub fn leave(&mut self, now: LocalTime) -> Vec<Output> {
         let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
         self.leaving = true;
         self.heartbeat_due = true;
         if self.role == Role::Active {

@@ -64,6 +64,10 @@ pub struct Node {
     log: Log,
     peering: Option<Peering>,
     peering_with: Incarnation,
+    /// How often the conversation had begun anew when call records were last told of.
+    restarts: u64,
+    /// As standby: we have everything, as the cluster was told last.
+    in_step: bool,
     /// The peer was told to take the role.
     handed_over: bool,
     pbx: Pbx,
@@ -134,6 +138,8 @@ impl Node {
             log,
             peering: None,
             peering_with: Incarnation::default(),
+            restarts: 0,
+            in_step: false,
             handed_over: false,
             pbx,
             outbox: Outbox::default(),
@@ -249,6 +255,7 @@ impl Node {
             self.take_pbx_output(now, lsn, output);
         }
         self.tell_peer(now);
+        self.watch_step(now);
         self.watch_protection(now);
         let gate = self.gate();
         let acked = self.peer_acked();
@@ -377,12 +384,27 @@ impl Node {
         }
         self.protection.on = on;
         self.protection.since = now.local;
-        let outputs = match self.cluster.role() {
-            Role::Active => self.cluster.follower_in_step(now.local, on),
-            Role::Standby => self.cluster.synced(now.local, on),
-            Role::Starting => Vec::new(),
-        };
-        self.take_cluster_outputs(now, outputs);
+        if self.cluster.role() == Role::Active {
+            let outputs = self.cluster.follower_in_step(now.local, on);
+            self.take_cluster_outputs(now, outputs);
+        }
+    }
+
+    /// Tells the cluster whether this standby has everything, whoever is heard just now.
+    fn watch_step(&mut self, now: Now) {
+        let in_step = self.cluster.role() == Role::Standby && self.standby_in_step();
+        if in_step != self.in_step {
+            self.in_step = in_step;
+            if self.cluster.role() == Role::Standby {
+                let outputs = self.cluster.synced(now.local, in_step);
+                self.take_cluster_outputs(now, outputs);
+            }
+        }
+    }
+
+    /// As standby: snapshots arrived again and again and did not match what the active node announced.
+    fn has_given_up(&self) -> bool {
+        self.peering.as_ref().is_some_and(|peering| peering.session().has_given_up())
     }
 
     fn unprotected_because(&self) -> &'static str {
@@ -390,6 +412,7 @@ impl Node {
             (0, _) => "this node has no peer",
             (_, false) => "the peer is down",
             _ if self.lagging => "the peer does not keep up",
+            _ if self.has_given_up() => "the two nodes keep differing; restart the standby",
             _ if self.cluster.role() == Role::Starting => "starting",
             _ => "the peer is catching up",
         }

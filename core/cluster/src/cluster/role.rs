@@ -64,11 +64,12 @@ impl Cluster {
         }
     }
 
-    /// A wake-up long after its deadline means that we did not run: what the peer sent meanwhile is still unread, so
-    /// nothing may be concluded from its silence.
+    /// A heartbeat of ours that is long overdue means that we did not run: what the peer sent meanwhile may still be
+    /// unread, so nothing may be concluded from its silence. Every input that judges asks this first, because any of
+    /// them may be the first one after a stall.
     pub(super) fn forgive_own_stall(&mut self, now: LocalTime, out: &mut Vec<Output>) {
         let timing = self.settings.timing;
-        let late = self.deadline().map(|deadline| now.since(deadline)).unwrap_or_default();
+        let late = now.since(self.heartbeat_at);
         if late <= timing.stall_tolerance || !self.settings.has_peer {
             return;
         }

@@ -130,6 +130,11 @@ impl Node {
     /// Sends what the log has for the peer, on every link.
     pub(super) fn tell_peer(&mut self, now: Now) {
         let Some(mut peering) = self.peering.take() else { return };
+        let restarts = peering.restarts();
+        if std::mem::replace(&mut self.restarts, restarts) != restarts {
+            // What was told about stored records may be lost with the old conversation.
+            self.store_records_again();
+        }
         // What this step applied is in place, and its actions come before the acknowledgement in their order.
         peering.confirm(self.log.position());
         peering.flush(&self.log);

@@ -84,5 +84,5 @@ fn once_it_is_calm_one_serves_and_one_follows() {
         }
         reigns += epochs.len();
     }
-    assert!(reigns > 1_000, "{reigns} reigns: the disturbances disturb too little");
+    assert!(reigns > 600, "{reigns} reigns: the disturbances disturb too little");
 }

@@ -178,6 +178,9 @@ fn standby_and_each_heartbeat() {
     let mut cluster = standby();
     cluster.heartbeat(millis(40), 0, heard(11, Role::Standby, KNOWN));
     assert_eq!(cluster.role(), Role::Standby);
+    for at in [70, 100] {
+        assert_eq!(told(cluster.timeout(millis(at))), []);
+    }
     cluster.heartbeat(millis(124), 0, heard(12, Role::Standby, KNOWN));
     assert_eq!(cluster.role(), Role::Standby);
     cluster.heartbeat(millis(125), 0, heard(13, Role::Standby, KNOWN));
@@ -289,6 +292,31 @@ fn active_and_each_other_input() {
     let mut cluster = active();
     let outputs = told(cluster.leave(millis(21)));
     assert_eq!(outputs, [Output::BecomeStandby { epoch: epoch(6, 0) }]);
+}
+
+#[test]
+fn whatever_comes_first_after_a_stall_judges_no_silence() {
+    type Input = fn(&mut Cluster, LocalTime) -> Vec<Output>;
+    let inputs: [Input; 7] = [
+        |cluster, now| cluster.timeout(now),
+        |cluster, now| cluster.synced(now, true),
+        |cluster, now| cluster.carrier(now, true),
+        |cluster, now| cluster.follower_in_step(now, false),
+        |cluster, now| cluster.epoch_reserved(now, Epoch::default()),
+        |cluster, now| cluster.farewell(now, Incarnation(9)),
+        |cluster, now| cluster.heartbeat(now, 8, heard(900, Role::Active, KNOWN)),
+    ];
+    for (index, input) in inputs.into_iter().enumerate() {
+        let mut cluster = standby();
+        let stalled = told(input(&mut cluster, millis(160)));
+        assert!(matches!(stalled[0], Output::Notice(Notice::Stalled { .. })), "input {index}: {stalled:?}");
+        assert_eq!(told(cluster.timeout(millis(161))), [], "input {index}");
+        for at in [190, 220, 250, 279] {
+            assert_eq!(told(cluster.timeout(millis(at))), [], "input {index}");
+        }
+        cluster.timeout(millis(280));
+        assert_eq!(cluster.role(), Role::Active, "input {index}");
+    }
 }
 
 #[test]
