@@ -197,8 +197,7 @@ impl Node {
     pub fn ask(&self, name: &str) -> Result<Value, LabError> {
         let mut command = self.operator_command(name);
         let text = process::run(&mut command, "", COMMAND_LIMIT)?;
-        serde_json::from_str(&text)
-            .map_err(|source| LabError::Json { command: process::describe(&command), source })
+        serde_json::from_str(&text).map_err(|source| LabError::Json { command: process::describe(&command), source })
     }
 
     fn operator_command(&self, name: &str) -> Command {

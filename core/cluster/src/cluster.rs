@@ -364,6 +364,11 @@ impl Cluster {
             self.carrier = up;
             self.noticed.no_carrier = false;
             self.heartbeat_due = true;
+            if up {
+                // While we were unplugged nothing could be heard: the silence so far proves nothing.
+                self.leader_heard_at = self.leader_heard_at.max(now);
+                self.listen_until = self.listen_until.max(now + self.settings.timing.down_after);
+            }
             if !up && self.may_hand_over().is_ok() {
                 self.begin_hand_over(now, &mut out);
             }

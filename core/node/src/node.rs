@@ -78,6 +78,8 @@ pub struct Node {
     claimed: bool,
     /// The peer took too long to acknowledge; it is not waited for until it has caught up.
     lagging: bool,
+    /// A phone was heard since the peer was lost, so that it is not we who are cut off.
+    heard_phones_alone: bool,
     /// Nobody has a peer to wait for, and the disk takes too long; it is not waited for until it has caught up.
     journal_late: bool,
     /// Told when the peer last had everything.
@@ -147,6 +149,7 @@ impl Node {
             journal_bytes: 0,
             claimed: false,
             lagging: false,
+            heard_phones_alone: false,
             journal_late: false,
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
@@ -167,6 +170,7 @@ impl Node {
                     let time = self.pbx_now(now);
                     self.pbx.datagram(time, local, source, &bytes);
                     self.cluster.set_heard_phones_at(time.cluster);
+                    self.heard_phones();
                 }
             }
             Event::Peer { link, bytes } => self.peer_datagram(now, link, &bytes),
@@ -224,6 +228,14 @@ impl Node {
         &self.pbx
     }
 
+    /// The first phone that is heard after the peer was lost proves that we are not cut off.
+    fn heard_phones(&mut self) {
+        if !self.heard_phones_alone && !self.follower_in_step() {
+            self.heard_phones_alone = true;
+            self.store_records_again();
+        }
+    }
+
     fn pbx_now(&self, now: Now) -> pbx::Now {
         pbx::Now { cluster: self.cluster.cluster_time(now.local), wall: now.wall }
     }
@@ -259,7 +271,12 @@ impl Node {
         self.watch_protection(now);
         let gate = self.gate();
         let acked = self.peer_acked();
-        self.actions.extend(self.outbox.release(gate, acked));
+        let mut released = self.outbox.release(gate, acked);
+        if !self.may_store_records() {
+            // They stay in the log, and are stored when a phone or the peer is heard.
+            released.retain(|action| !matches!(action, Action::StoreRecord(_)));
+        }
+        self.actions.extend(released);
         if self.cluster.is_handing_over() {
             self.hand_over_when_ready(now);
         }
@@ -314,7 +331,8 @@ impl Node {
         };
         if self.cluster.role() == Role::Active {
             self.outbox.hold(lsn, now.local, action);
-        } else if matches!(action, Action::StoreRecord(_)) {
+        } else if matches!(action, Action::StoreRecord(_)) && self.cluster.role() == Role::Standby {
+            // What our own disk remembers may be void: a node that has just started waits for its leader's word.
             self.actions.push(action);
         }
     }
@@ -379,6 +397,7 @@ impl Node {
         if on {
             self.protection.unprotected += lasted;
             self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
+            self.store_records_again();
         } else {
             self.actions.push(Action::Tell(Tell::Unprotected { cause: self.unprotected_because() }));
         }

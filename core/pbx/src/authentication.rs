@@ -6,7 +6,7 @@ use sha2::Sha256;
 use sip::digest::{Algorithm, Authorization, Challenge, Freshness, Nonces, Secret as Known, verify};
 use sip::{Fields, Request, Response};
 
-use crate::configuration::{Credentials, Endpoint, General, Secret};
+use crate::configuration::{ALGORITHMS_DEFAULT, Credentials, Endpoint, General, Secret};
 
 /// What the pair knows and nobody else: makes nonces and tags that either node can check.
 #[derive(Clone)]
@@ -44,6 +44,11 @@ impl Authenticator {
                 Secret::Plain(password) => Known::Plain(password),
                 Secret::Ha1Md5(hex) => Known::Ha1 { algorithm: Algorithm::Md5, hex },
             };
+            if !credentials.algorithms.contains(&authorization.algorithm) {
+                // Whoever is to prove it by SHA-256 cannot choose the weaker way; the files may have changed, too.
+                proof = Proof::Missing { stale: false };
+                continue;
+            }
             if !verify(&authorization, &request.method, &known) {
                 proof = Proof::Wrong;
                 continue;
@@ -58,8 +63,8 @@ impl Authenticator {
         proof
     }
 
-    /// 401 with a challenge for each algorithm that the endpoint can be checked by. An endpoint that does not exist
-    /// is challenged alike, so that nobody learns which ones do.
+    /// 401 with a challenge for each algorithm that the endpoint is to be checked by. One that does not exist is
+    /// challenged as most are, so that nobody learns which ones do.
     pub fn challenge(
         &self,
         request: &Request,
@@ -70,10 +75,7 @@ impl Authenticator {
     ) -> Response {
         let credentials = endpoint.and_then(|endpoint| endpoint.credentials.as_ref());
         let realm = credentials.map_or(general.realm.as_str(), |credentials| credentials.realm.as_str());
-        let algorithms: &[Algorithm] = match credentials.map(|credentials| &credentials.secret) {
-            Some(Secret::Ha1Md5(_)) => &[Algorithm::Md5],
-            _ => &[Algorithm::Sha256, Algorithm::Md5],
-        };
+        let algorithms = credentials.map_or(&ALGORITHMS_DEFAULT[..], |credentials| &credentials.algorithms);
         let mut response = request.respond(401, sip::reason_phrase(401), Some(&self.tag(request)));
         for algorithm in algorithms {
             let challenge =
@@ -101,3 +103,6 @@ impl Authenticator {
 pub fn user_of(request: &Request) -> Option<String> {
     request.from().ok()?.uri.user
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,8 @@ mod timeout;
 use std::fmt;
 use std::net::SocketAddr;
 
-use base::{ClusterTime, NodeIndex};
 use ::media::relay::Port;
+use base::{ClusterTime, NodeIndex};
 use minicbor::{Decode, Encode};
 use sip::{Fields, Method, Response};
 
@@ -187,7 +187,9 @@ impl Call {
     /// The media ports that must be open for the call as it is.
     pub fn ports(&self) -> impl Iterator<Item = &Port> {
         let ended = self.is_ended();
-        self.legs().filter(move |(_, leg)| !ended && leg.state != LegState::Ended).filter_map(|(_, leg)| leg.port.as_ref())
+        self.legs()
+            .filter(move |(_, leg)| !ended && leg.state != LegState::Ended)
+            .filter_map(|(_, leg)| leg.port.as_ref())
     }
 
     /// A response to a request that one of the legs sent.
@@ -201,7 +203,9 @@ impl Call {
     /// Keeps where a leg's media really comes from, so that the other node knows it too. True when that is news.
     pub fn learn(&mut self, port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr>) -> bool {
         let legs = std::iter::once(&mut self.caller).chain(self.callees.iter_mut());
-        let Some(known) = legs.filter_map(|leg| leg.port.as_mut()).find(|known| known.port == port) else { return false };
+        let Some(known) = legs.filter_map(|leg| leg.port.as_mut()).find(|known| known.port == port) else {
+            return false;
+        };
         media::learn(known, rtp, rtcp)
     }
 }

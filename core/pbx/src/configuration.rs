@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ::sip::digest::Algorithm;
+
 use crate::conf::{self, Diagnostic, Diagnostics, Files, Place};
 use crate::dialplan::{self, Dialplan};
 
@@ -255,7 +257,13 @@ pub struct Credentials {
     pub username: String,
     pub secret: Secret,
     pub realm: String,
+    /// What it is challenged with, in this order, and what it may answer with. Never empty.
+    pub algorithms: Vec<Algorithm>,
 }
+
+/// MD5 alone, as Asterisk has it. A phone should pass over a challenge that it does not understand (RFC 8760 2.4), but
+/// there are many that give up at the first SHA-256 they see, so it is offered where the files ask for it.
+pub const ALGORITHMS_DEFAULT: [Algorithm; 1] = [Algorithm::Md5];
 
 /// A shared secret. Its `Debug` form does not show it.
 #[derive(Clone, PartialEq, Eq)]

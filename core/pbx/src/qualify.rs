@@ -120,7 +120,9 @@ impl Qualify {
 
     /// Any response to a probe proves that the contact is there. False when it answers no probe.
     pub fn response(&mut self, response: &Response, now: ClusterTime) -> bool {
-        let Some(branch) = response.top_via().ok().and_then(|via| via.branch().map(str::to_owned)) else { return false };
+        let Some(branch) = response.top_via().ok().and_then(|via| via.branch().map(str::to_owned)) else {
+            return false;
+        };
         let Some(key) = self.branches.get(&branch).cloned() else { return false };
         let Some(mut probe) = self.take(&key) else { return false };
         probe.found = Reachability::Reachable { round_trip: now.since(probe.sent) };

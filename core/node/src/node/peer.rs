@@ -68,8 +68,6 @@ impl Node {
             Role::Standby | Role::Starting => peering.follow(&self.log),
         }
         self.peering = Some(peering);
-        // The peer may never have heard which records we have.
-        self.store_records_again();
     }
 
     fn log_datagram(&mut self, now: Now, bytes: &[u8]) {
@@ -212,15 +210,27 @@ impl Node {
         }
     }
 
-    /// After a change of roles or peers nobody knows who has stored what: all are stored again, which a store that
-    /// has them already takes for done.
+    /// Whenever the nodes come into step, the other one may not know what is stored here: all are stored again, which a
+    /// store that has them already takes for done. What the other one has said of its own store stays true.
     pub(super) fn store_records_again(&mut self) {
-        self.stored.clear();
+        let pbx = &self.pbx;
+        self.stored.retain(|identity, _| pbx.has_record(identity));
         let records: Vec<_> = self.pbx.records().cloned().collect();
         for record in records {
             self.stored.entry(record.identity.clone()).or_default();
-            self.actions.push(Action::StoreRecord(Box::new(record)));
+            if self.may_store_records() {
+                self.actions.push(Action::StoreRecord(Box::new(record)));
+            }
         }
+    }
+
+    /// A node that has lost its peer and has heard no phone since may be the one that is cut off: what it makes of
+    /// its calls by timers alone is void then, and must not reach its store.
+    pub(super) fn may_store_records(&self) -> bool {
+        self.cluster.role() != Role::Active
+            || self.settings.links == 0
+            || self.follower_in_step()
+            || self.heard_phones_alone
     }
 
     pub(super) fn peer_lsn(&self) -> Lsn {

@@ -37,11 +37,14 @@ impl Call {
         }
         self.execution.set("DIALSTATUS", "ANSWER");
         self.progress = Progress::Bridged { callee: index as u8 };
-        if let Some(endpoint) = self.callees.get(index).and_then(|leg| step.configuration.endpoints.get(&leg.endpoint)) {
+        if let Some(endpoint) = self.callees.get(index).and_then(|leg| step.configuration.endpoints.get(&leg.endpoint))
+        {
             self.record.destination_channel = super::begin::channel_name(endpoint, self.number);
         }
         if self.caller.state == LegState::Answered {
-            if let (Some(leg), Ok(answer)) = (self.callees.get_mut(index), media::sdp::Description::parse(&response.body)) {
+            if let (Some(leg), Ok(answer)) =
+                (self.callees.get_mut(index), media::sdp::Description::parse(&response.body))
+            {
                 leg.take_remote(&answer, &response.body);
             }
             self.connect(index);
@@ -74,7 +77,11 @@ impl Call {
             return false;
         }
         let offer = self.caller.remote_sdp.clone();
-        let sdp = if offer.is_empty() { Ok(self.caller.own_offer(step)) } else { self.caller.answer_offer(step, &offer, &[]) };
+        let sdp = if offer.is_empty() {
+            Ok(self.caller.own_offer(step))
+        } else {
+            self.caller.answer_offer(step, &offer, &[])
+        };
         match sdp {
             Ok(sdp) => {
                 self.caller.answered(step, &sdp);

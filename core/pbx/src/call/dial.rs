@@ -111,7 +111,10 @@ impl Call {
         headers.push("To", &format!("<{}>", place.uri));
         headers.push("Call-ID", &leg.call_id);
         headers.push("CSeq", "1 INVITE");
-        headers.push("Contact", &format!("<{}>", Uri::sip(Some(number), &super::leg::host_text(leg.local), Some(leg.local.port()))));
+        headers.push(
+            "Contact",
+            &format!("<{}>", Uri::sip(Some(number), &super::leg::host_text(leg.local), Some(leg.local.port()))),
+        );
         headers.push("Allow", super::in_dialog::ALLOW);
         headers.push("User-Agent", &step.configuration.general.user_agent);
         headers.push("Content-Type", "application/sdp");

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use base::ClusterTime;
 use ::media::relay::Port;
+use base::ClusterTime;
 use minicbor::{Decode, Encode};
 use sip::dialog::Dialog;
 use sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer, Output as Said, Transmit, timer};
@@ -162,8 +162,7 @@ impl Leg {
     }
 
     pub fn keys(&self) -> Vec<CallKey> {
-        let mut keys =
-            vec![CallKey::Dialog { call_id: self.call_id.clone(), local_tag: self.local_tag.clone() }];
+        let mut keys = vec![CallKey::Dialog { call_id: self.call_id.clone(), local_tag: self.local_tag.clone() }];
         keys.extend(self.invites_received.iter().map(|invite| CallKey::Transaction(invite.key.clone())));
         keys
     }

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use ::media::relay::{Port, Remote};
-use ::media::sdp::{Codec, CodecPolicy, Description, Direction, LocalMedia, SdpError, answer_from, answer_locally, default_codecs, generate_offer};
+use ::media::sdp::{
+    Codec, CodecPolicy, Description, Direction, LocalMedia, SdpError, answer_from, answer_locally, default_codecs,
+    generate_offer,
+};
 
 use super::leg::Leg;
 use super::step::{Output, Step};
@@ -144,12 +147,7 @@ impl Leg {
     }
 
     /// Answers an offer by ourselves: Answer(), Echo(), hold and resume. The answer is kept as what we last said.
-    pub(super) fn answer_offer(
-        &mut self,
-        step: &Step<'_>,
-        sdp: &[u8],
-        codecs: &[Codec],
-    ) -> Result<Vec<u8>, SdpError> {
+    pub(super) fn answer_offer(&mut self, step: &Step<'_>, sdp: &[u8], codecs: &[Codec]) -> Result<Vec<u8>, SdpError> {
         let endpoint = step.configuration.endpoints.get(&self.endpoint);
         let policy = endpoint.map(policy).unwrap_or_default();
         let offer = Description::parse(sdp)?;
@@ -188,5 +186,6 @@ fn codecs_of(description: &Description) -> Vec<Codec> {
 
 /// The session id of a leg's `o=` line: constant for the leg (RFC 4566 5.2), made from its tag.
 fn session_id(tag: &str) -> u64 {
-    tag.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)) >> 2
+    tag.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+        >> 2
 }

@@ -124,4 +124,3 @@ fn expect(table: &str) {
     }
     assert_eq!(table.lines().count(), expected.lines().count());
 }
-

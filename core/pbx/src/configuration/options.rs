@@ -165,11 +165,9 @@ pub(super) const PJSIP_TRANSPORT: Options = Options {
 
 pub(super) const PJSIP_AUTH: Options = Options {
     kind: "a pjsip.conf auth",
-    supported: "type auth_type username password md5_cred realm",
+    supported: "type auth_type username password md5_cred realm supported_algorithms_uas",
     holding: &[],
-    known: "\
-        nonce_lifetime refresh_token oauth_clientid oauth_secret password_digest supported_algorithms_uac \
-        supported_algorithms_uas",
+    known: "nonce_lifetime refresh_token oauth_clientid oauth_secret password_digest supported_algorithms_uac",
 };
 
 pub(super) const PJSIP_AOR: Options = Options {

@@ -8,7 +8,8 @@ use super::options::{Options, PJSIP_AOR, PJSIP_AUTH, PJSIP_ENDPOINT, PJSIP_GLOBA
 use super::sip::ha1;
 use super::value::{address, bind, caller_id, list, network, number, switch, unquoted};
 use super::{
-    Address, Credentials, Draft, Endpoint, Network, RegistrationSeconds, SECONDS_MAX, Secret, Technology, Transport,
+    ALGORITHMS_DEFAULT, Address, Algorithm, Credentials, Draft, Endpoint, Network, RegistrationSeconds, SECONDS_MAX,
+    Secret, Technology, Transport,
 };
 use crate::conf::{Conf, Diagnostics, Entry, Place, Section};
 
@@ -160,7 +161,33 @@ fn auth(section: &Section, realm: &str, diagnostics: &mut Diagnostics) -> Option
         diagnostics.error(&section.place, format!("the auth `{}` has no `username`", section.name));
         return None;
     };
-    Some(Credentials { username, secret, realm: text("realm").unwrap_or_else(|| realm.to_owned()) })
+    let algorithms = algorithms(section, &secret, diagnostics)?;
+    Some(Credentials { username, secret, realm: text("realm").unwrap_or_else(|| realm.to_owned()), algorithms })
+}
+
+/// What the phone is challenged with. `None` is an error that was reported.
+fn algorithms(section: &Section, secret: &Secret, diagnostics: &mut Diagnostics) -> Option<Vec<Algorithm>> {
+    let Some(entry) = section.last("supported_algorithms_uas") else { return Some(ALGORITHMS_DEFAULT.to_vec()) };
+    let mut algorithms = Vec::new();
+    for name in list(&entry.value) {
+        match Algorithm::parse(name) {
+            Some(algorithm) if algorithms.contains(&algorithm) => {}
+            Some(algorithm) => algorithms.push(algorithm),
+            None => {
+                let text = format!("`{}` knows MD5 and SHA-256, not `{name}`; ignored", entry.key);
+                diagnostics.warning(&entry.place, text);
+            }
+        }
+    }
+    if matches!(secret, Secret::Ha1Md5(_)) {
+        algorithms.retain(|algorithm| *algorithm == Algorithm::Md5);
+    }
+    if algorithms.is_empty() {
+        let text = format!("`{}={}` leaves nothing to check the password by", entry.key, entry.value);
+        diagnostics.error(&entry.place, text);
+        return None;
+    }
+    Some(algorithms)
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use super::codecs::Choice;
 use super::options::{SIP_GENERAL, SIP_PEER};
 use super::value::{address, bind, caller_id, list, network, number, port, switch, unquoted, yes_or_no};
 use super::{
-    Address, CallerId, Credentials, Draft, Endpoint, General, RegistrationSeconds, SECONDS_MAX, Secret, Technology,
-    Transport,
+    ALGORITHMS_DEFAULT, Address, CallerId, Credentials, Draft, Endpoint, General, RegistrationSeconds, SECONDS_MAX,
+    Secret, Technology, Transport,
 };
 use crate::conf::{Conf, Diagnostics, Entry, Section};
 
@@ -236,7 +236,8 @@ fn peer(section: &Section, defaults: &Peer, general: &General, diagnostics: &mut
     let name = section.name.to_string();
     let realm = general.realm.clone();
     // The phone logs in by the section's name, as in Asterisk; `username` is for the other direction.
-    let credentials = secret.map(|secret| Credentials { username: name.clone(), secret, realm });
+    let algorithms = ALGORITHMS_DEFAULT.to_vec();
+    let credentials = secret.map(|secret| Credentials { username: name.clone(), secret, realm, algorithms });
     let fixed = match own.host {
         Host::Fixed(address) => Some(Address { port: own.port.or(address.port), ..address }),
         Host::Dynamic => None,

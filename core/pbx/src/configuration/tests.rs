@@ -22,6 +22,30 @@ fn peer(general: &str, own: &str) -> Endpoint {
 }
 
 #[test]
+fn a_phone_is_challenged_with_what_its_auth_asks_for() {
+    use Algorithm::{Md5, Sha256};
+    let md5 = "auth_type=md5\nmd5_cred=0123456789abcdef0123456789abcdef";
+    let table = [
+        ("password=s", vec![Md5]),
+        ("password=s\nsupported_algorithms_uas=MD5", vec![Md5]),
+        ("password=s\nsupported_algorithms_uas=SHA-256,md5", vec![Sha256, Md5]),
+        ("password=s\nsupported_algorithms_uas=SHA-256, SHA-512-256, SHA-256", vec![Sha256]),
+        ("password=s\nsupported_algorithms_uas=SHA-512-256", vec![]),
+        (md5, vec![Md5]),
+        (&format!("{md5}\nsupported_algorithms_uas=SHA-256,MD5"), vec![Md5]),
+        (&format!("{md5}\nsupported_algorithms_uas=SHA-256"), vec![]),
+    ];
+    for (auth, expected) in table {
+        let text = format!("[1]\ntype=endpoint\ncontext=c\nauth=1\n[1]\ntype=auth\nusername=1\n{auth}\n");
+        let configuration = loaded("pjsip.conf", &text).configuration;
+        let endpoint = configuration.and_then(|mut configuration| configuration.endpoints.remove("1"));
+        let algorithms = endpoint.and_then(|endpoint| endpoint.credentials).map(|credentials| credentials.algorithms);
+        assert_eq!(algorithms.unwrap_or_default(), expected, "{auth}");
+    }
+    assert_eq!(peer("", "").credentials.unwrap().algorithms, [Md5]);
+}
+
+#[test]
 fn caller_ids() {
     let table = [
         ("\"5000\" <5000>", "5000", "5000"),

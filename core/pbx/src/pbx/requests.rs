@@ -75,7 +75,12 @@ impl Pbx {
     }
 
     /// Lets a request pass that proves to be its endpoint's; answers it otherwise.
-    fn proven<'e>(&mut self, arrival: &Arrival<'_>, endpoint: Option<&'e Endpoint>, always: bool) -> Option<&'e Endpoint> {
+    fn proven<'e>(
+        &mut self,
+        arrival: &Arrival<'_>,
+        endpoint: Option<&'e Endpoint>,
+        always: bool,
+    ) -> Option<&'e Endpoint> {
         let asked = endpoint.filter(|endpoint| always || endpoint.challenge_calls);
         let credentials = match (endpoint, asked) {
             (Some(endpoint), None) => return Some(endpoint),

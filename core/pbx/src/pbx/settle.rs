@@ -64,8 +64,7 @@ impl Pbx {
         let Some(call) = self.calls.get(&number) else {
             return self.open_and_close(number, &before.ports, &[], now);
         };
-        let mut after =
-            Indexed { keys: Vec::new(), deadline: call.deadline(), ports: call.ports().cloned().collect() };
+        let mut after = Indexed { keys: Vec::new(), deadline: call.deadline(), ports: call.ports().cloned().collect() };
         for (key, side) in call.keys() {
             self.keys.insert(key.clone(), (number, side));
             after.keys.push(key);

@@ -188,7 +188,15 @@ struct Phone {
 
 impl Phone {
     fn new(user: &'static str, password: &'static str, address: &'static str) -> Self {
-        Self { user, password, address, call_id: format!("call-{user}"), tag: format!("tag-{user}"), cseq: 0, branches: 0 }
+        Self {
+            user,
+            password,
+            address,
+            call_id: format!("call-{user}"),
+            tag: format!("tag-{user}"),
+            cseq: 0,
+            branches: 0,
+        }
     }
 
     fn request(&mut self, method: Method, uri: &str) -> Request {

@@ -83,7 +83,8 @@ impl Files {
         for number in self.numbers("checkpoint")?.into_iter().rev() {
             let contents = self.read(&self.path(number, "checkpoint"))?;
             let record = contents.records.into_iter().next();
-            let read = record.and_then(|it| minicbor::decode::<Checkpoint>(&it.bytes).ok().map(|read| (read, it.local)));
+            let read =
+                record.and_then(|it| minicbor::decode::<Checkpoint>(&it.bytes).ok().map(|read| (read, it.local)));
             if let Some((read, local)) = read {
                 clock = contents.same_boot.then_some((read.cluster_time, local));
                 checkpoint = read;
@@ -195,7 +196,8 @@ impl Files {
         opened.read_to_end(&mut bytes).map_err(file("read", path))?;
         let (mut records, torn) = records(&bytes);
         let head = (!records.is_empty()).then(|| records.remove(0));
-        let head = head.and_then(|head| minicbor::decode::<Head>(&head.bytes).ok()).filter(|head| head.format == FORMAT);
+        let head =
+            head.and_then(|head| minicbor::decode::<Head>(&head.bytes).ok()).filter(|head| head.format == FORMAT);
         Ok(match head {
             Some(head) => Contents { same_boot: head.boot == self.boot, records, torn },
             None => Contents { same_boot: false, records: Vec::new(), torn: true },

@@ -21,7 +21,11 @@ type Events = Arc<dyn Fn(JournalEvent) + Send + Sync>;
 enum Off {
     /// This file has new entries.
     Sync(File),
-    Checkpoint { number: u64, local: LocalTime, checkpoint: Box<Checkpoint> },
+    Checkpoint {
+        number: u64,
+        local: LocalTime,
+        checkpoint: Box<Checkpoint>,
+    },
     Durable(Durable),
 }
 

@@ -25,16 +25,7 @@ impl Bench {
         caller.register(&mut world, 3600);
         callee.register(&mut world, 3600);
         caller.call_id = "the-call".into();
-        Self {
-            world,
-            caller,
-            callee,
-            invite: None,
-            reinvite: None,
-            to_callee: None,
-            heard: None,
-            said: Vec::new(),
-        }
+        Self { world, caller, callee, invite: None, reinvite: None, to_callee: None, heard: None, said: Vec::new() }
     }
 
     pub(crate) fn call(&mut self, number: &str) {
@@ -61,7 +52,9 @@ impl Bench {
     }
 
     pub(crate) fn ack(&mut self) {
-        let (Some(invite), Some(heard)) = (self.reinvite.clone().or(self.invite.clone()), self.heard.clone()) else { return };
+        let (Some(invite), Some(heard)) = (self.reinvite.clone().or(self.invite.clone()), self.heard.clone()) else {
+            return;
+        };
         let ack = self.caller.ack(&invite, &heard, heard.status < 300);
         self.from(A, &ack.to_bytes());
     }

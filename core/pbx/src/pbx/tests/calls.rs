@@ -102,7 +102,10 @@ fn the_media_of_both_sides_is_connected_through_our_ports() {
     assert_eq!(caller.remote.unwrap().rtp, "10.77.0.21:4000".parse().unwrap());
     assert_eq!(callee.remote.unwrap().rtp, "10.77.0.22:4002".parse().unwrap());
     let told_b = String::from_utf8(talk.to_b.body.clone()).unwrap();
-    assert!(told_b.contains(&format!("m=audio {} ", callee.port)) && told_b.contains("c=IN IP4 10.77.0.100"), "{told_b}");
+    assert!(
+        told_b.contains(&format!("m=audio {} ", callee.port)) && told_b.contains("c=IN IP4 10.77.0.100"),
+        "{told_b}"
+    );
     let told_a = String::from_utf8(talk.ok.body.clone()).unwrap();
     assert!(told_a.contains(&format!("m=audio {} ", caller.port)), "{told_a}");
 }

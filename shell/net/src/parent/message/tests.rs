@@ -1,4 +1,5 @@
 use base::NodeIndex;
+use fuzz::{Outcome, Target};
 
 use super::*;
 
@@ -44,4 +45,28 @@ fn other_bytes_are_no_message() {
     for bytes in [&b""[..], b"\x01", b"\x02\x82\x04\x80", b"\x01\x82\x63\x80", b"\x01\x82\x03\x81", b"\x01\xff"] {
         assert_eq!(decode::<ToParent>(bytes), None, "{bytes:?}");
     }
+}
+
+#[test]
+fn parent_message() {
+    let stamp = ToParent::Stamp { at: LocalTime(1_000), active: true, epoch: EPOCH, protected: false };
+    let held_end = ToDaemon::HeldEnd { resume_active: Some(EPOCH), incarnation: Incarnation(7) };
+    let names = (0..20).map(|number| format!("rtp-{number}")).collect();
+    let corpus = [
+        encode(&ToParent::Hold(names)),
+        encode(&stamp),
+        encode(&ToParent::Claim(EPOCH)),
+        encode(&held_end),
+        encode(&ToDaemon::Lost(EPOCH)),
+    ];
+    Target::new("parent_message", corpus).run(|input| {
+        let (to_parent, to_daemon) = (decode::<ToParent>(input), decode::<ToDaemon>(input));
+        if let Some(message) = &to_parent {
+            assert_eq!(decode(&encode(message)).as_ref(), Some(message));
+        }
+        if let Some(message) = &to_daemon {
+            assert_eq!(decode(&encode(message)).as_ref(), Some(message));
+        }
+        Outcome::from(to_parent.is_some() || to_daemon.is_some())
+    });
 }
