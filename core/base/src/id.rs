@@ -20,9 +20,10 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The epoch that `node` takes after this one.
+    /// The epoch that `node` takes after this one. A number at its end stays there: only a peer that has lost its mind
+    /// says one, and a panic would end both nodes.
     pub fn next(self, node: NodeIndex) -> Self {
-        Self { number: self.number + 1, node }
+        Self { number: self.number.saturating_add(1), node }
     }
 }
 
@@ -41,7 +42,7 @@ impl Lsn {
     pub const ZERO: Self = Self(0);
 
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -111,3 +111,6 @@ pub fn encode<T: Encode<()>>(object: &T) -> Vec<u8> {
         Err(_) => unreachable!("writing to memory is infallible"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,7 @@ pub(super) fn done(taken: bool, text: String) -> Answer {
 
 /// What came of reading the files, a line for each diagnostic.
 pub(super) fn reload_text(loaded: &Loaded) -> String {
-    let verdict = if loaded.configuration.is_some() { "loaded" } else { "refused: the old configuration goes on" };
+    let verdict = if loaded.configuration.is_some() { "loaded" } else { "the old configuration goes on" };
     let lines = loaded.diagnostics.iter().map(ToString::to_string);
     std::iter::once(verdict.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }

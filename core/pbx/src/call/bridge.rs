@@ -48,6 +48,7 @@ impl Call {
                 leg.take_remote(&answer, &response.body);
             }
             self.connect(index);
+            self.mind_holds();
             self.mark_answered(step);
             return;
         }
@@ -60,6 +61,7 @@ impl Call {
         match self.answer_for_caller(step, index, &body) {
             Some(sdp) => {
                 self.caller.answered(step, &sdp);
+                self.mind_holds();
                 self.mark_answered(step);
             }
             None => self.end(step, cause::INTERWORKING),

@@ -61,6 +61,7 @@ impl Call {
             && let Ok(answer) = Description::parse(&request.body)
         {
             leg.take_remote(&answer, &request.body);
+            self.mind_holds();
         }
     }
 
@@ -138,6 +139,7 @@ impl Call {
             Ok(sdp) => leg.respond_invite(step, 200, Some(&sdp)),
             Err(_) => leg.respond_invite(step, 488, None),
         }
+        self.mind_holds();
     }
 }
 

@@ -6,7 +6,9 @@ use ::media::relay::Port;
 use base::ClusterTime;
 use minicbor::{Decode, Encode};
 use sip::dialog::Dialog;
-use sip::transaction::{InviteClient, InviteServer, NonInviteClient, NonInviteServer, Output as Said, Transmit, timer};
+use sip::transaction::{
+    InviteClient, InviteClientState, InviteServer, NonInviteClient, NonInviteServer, Output as Said, Transmit, timer,
+};
 use sip::{Fields, Message, Method, Request, Response, Uri, Via};
 
 use super::step::Step;
@@ -284,7 +286,11 @@ impl Leg {
     /// one may have died between the peer's acknowledgement and the wire.
     pub fn resend(&self) -> Vec<Transmit> {
         let received = self.invites_received.iter().filter_map(|invite| invite.server.resend());
-        let sent = self.invite_sent.iter().filter_map(InviteClient::resend);
+        // A phone that rings has said so. It says it again to whoever asks, but an INVITE that was answered
+        // provisionally should not come again (RFC 3261 17.1.1.2), and there are those that give up the call at it.
+        let rings =
+            |sent: &&InviteClient| self.state == LegState::Ringing && sent.state() == InviteClientState::Proceeding;
+        let sent = self.invite_sent.iter().filter(|sent| !rings(sent)).filter_map(InviteClient::resend);
         let ack = self.ack_sent.iter().map(|ack| Transmit {
             local: self.local,
             destination: self.remote,

@@ -10,7 +10,7 @@ use ::media::sdp::{
 
 use super::leg::Leg;
 use super::step::{Output, Step};
-use super::{Call, Side};
+use super::{Call, Progress, Side};
 use crate::configuration::Endpoint;
 
 /// How making a callee's offer went.
@@ -91,6 +91,20 @@ impl Call {
         if let Some(port) = self.caller.port.as_mut() {
             port.forward_to = callee_port;
             port.echo_ssrc = None;
+        }
+    }
+
+    /// Nothing is sent to a phone that has put us on hold, as the answer to it says (RFC 3264 6.1 and 8.4).
+    pub(super) fn mind_holds(&mut self) {
+        let Progress::Bridged { callee } = self.progress else { return };
+        let Some(callee) = self.callees.get_mut(usize::from(callee)) else { return };
+        let open_to = |leg: &Leg| leg.port.as_ref().map(|port| port.port).filter(|_| !leg.held);
+        let (to_caller, to_callee) = (open_to(&self.caller), open_to(callee));
+        if let Some(port) = self.caller.port.as_mut() {
+            port.forward_to = to_callee;
+        }
+        if let Some(port) = callee.port.as_mut() {
+            port.forward_to = to_caller;
         }
     }
 

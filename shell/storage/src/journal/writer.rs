@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::{LocalTime, Lsn};
 use node::cluster::Durable;
@@ -39,12 +40,14 @@ pub(super) fn start(
     let log = files.create_log(number)?;
     let files = Arc::new(files);
     let (off, slow) = channel();
-    let writer = Writer { files: files.clone(), log, number, off, events: events.clone() };
+    let unsynced = Arc::new(AtomicBool::new(false));
+    let writer =
+        Writer { files: files.clone(), log, number, off, unsynced: unsynced.clone(), events: events.clone() };
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(JournalError::Thread)
     };
     spawn("journal-write", Box::new(move || writer.run(&commands)))?;
-    spawn("journal-sync", Box::new(move || sync(&files, &slow, &events)))
+    spawn("journal-sync", Box::new(move || sync(&files, &slow, &unsynced, &events)))
 }
 
 struct Writer {
@@ -52,6 +55,8 @@ struct Writer {
     log: File,
     number: u64,
     off: Sender<Off>,
+    /// The present file is waiting to be synced.
+    unsynced: Arc<AtomicBool>,
     events: Events,
 }
 
@@ -82,8 +87,12 @@ impl Writer {
         match self.log.write_all(bytes) {
             Ok(()) => {
                 (self.events)(JournalEvent::Written { lsn });
-                if let Ok(log) = self.log.try_clone() {
-                    let _ = self.off.send(Off::Sync(log));
+                // One request for each group, however many writes join it.
+                if !self.unsynced.swap(true, Ordering::AcqRel) {
+                    match self.log.try_clone() {
+                        Ok(log) => drop(self.off.send(Off::Sync(log))),
+                        Err(error) => failed(&self.events, "sync the journal", &error),
+                    }
                 }
             }
             Err(error) => failed(&self.events, "write the journal", &error),
@@ -98,6 +107,7 @@ impl Writer {
             Ok(log) => {
                 self.log = log;
                 self.number = number;
+                self.unsynced.store(false, Ordering::Release);
                 let _ = self.off.send(Off::Checkpoint { number, local, checkpoint });
             }
             Err(error) => journal_failed(&self.events, "begin a journal file", &error),
@@ -105,14 +115,22 @@ impl Writer {
     }
 }
 
-fn sync(files: &Files, work: &Receiver<Off>, events: &Events) {
-    let mut unsynced: Option<File> = None;
+/// Syncs what was written, a group at a time, and does what else takes long. Epochs and checkpoints wait for no group.
+fn sync(files: &Files, work: &Receiver<Off>, unsynced: &AtomicBool, events: &Events) {
+    let mut group: Vec<File> = Vec::new();
+    let mut due = Instant::now();
     loop {
-        match work.recv_timeout(SYNC_EVERY) {
+        let next = if group.is_empty() {
+            work.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            work.recv_timeout(due.saturating_duration_since(Instant::now()))
+        };
+        match next {
             Ok(Off::Sync(log)) => {
-                // Newer entries join the group that is waiting.
-                unsynced = Some(log);
-                std::thread::sleep(SYNC_EVERY);
+                if group.is_empty() {
+                    due = Instant::now() + SYNC_EVERY;
+                }
+                group.push(log);
             }
             Ok(Off::Durable(durable)) => match files.write_durable(durable) {
                 Ok(()) => events(JournalEvent::Reserved { durable }),
@@ -123,13 +141,16 @@ fn sync(files: &Files, work: &Receiver<Off>, events: &Events) {
                     journal_failed(events, "write a checkpoint", &error);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                // What is written from here on belongs to the next group.
+                unsynced.store(false, Ordering::Release);
+                for log in group.drain(..) {
+                    if let Err(error) = sync_data(&log) {
+                        failed(events, "sync the journal", &error);
+                    }
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        if let Some(log) = unsynced.take()
-            && let Err(error) = sync_data(&log)
-        {
-            failed(events, "sync the journal", &error);
         }
     }
 }

@@ -123,6 +123,11 @@ impl Bench {
         self.world.log_is_whole();
     }
 
+    /// What the log holds.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&(u8, String), &Vec<u8>)> {
+        self.world.log.iter()
+    }
+
     pub(crate) fn records(&self) -> usize {
         self.world.records.len()
     }

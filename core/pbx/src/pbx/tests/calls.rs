@@ -133,10 +133,13 @@ fn what_was_said_last_is_said_again_by_the_other_node() {
     let (mut world, mut a, b) = ready();
     a.invite(&mut world, "5001");
     let to_b = world.take_request(B, Method::Invite);
+    world.move_to_other_node();
+    world.take_response(A, 100);
+    assert_eq!(world.take_request(B, Method::Invite), to_b, "the same branch and CSeq");
     world.send(B, &b.respond(&to_b, 180, None));
     world.move_to_other_node();
     world.take_response(A, 180);
-    assert_eq!(world.take_request(B, Method::Invite), to_b, "the same branch and CSeq");
+    world.nothing_more();
     world.send(B, &b.respond(&to_b, 200, Some(4002)));
     world.move_to_other_node();
     world.take_response(A, 200);
@@ -159,6 +162,8 @@ fn hold_and_resume_are_answered_with_the_mirrored_direction() {
         let ack = talk.a.ack(&reinvite, &ok, true);
         talk.world.send(A, &ack.to_bytes());
         talk.world.nothing_more();
+        let hears = talk.world.ports.values().filter(|port| port.forward_to.is_some()).count();
+        assert_eq!(hears, if direction == "sendrecv" { 2 } else { 1 }, "{direction}: who holds is sent nothing");
         talk.world.move_to_other_node();
         talk.world.sent.clear();
     }

@@ -1,0 +1,84 @@
+# `make test` is everything that must hold before a change lands, in about a quarter of an hour from a fresh clone on two
+# cores; its parts can be run alone. CONTRIBUTING.md names one command for each smaller thing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.PHONY: test tools root build drill sim fuzz unit lint tidy lab release
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export TANDEM_BINARY ?= $(TARGET)/release/tandem
+
+# Cargo chooses the features of shared dependencies by the packages that are selected together. `tandem` is always among
+# them, so that nothing is compiled twice with different ones; the benches compare against libraries of their own.
+SELECT := --package tandem
+WORKSPACE := --workspace --exclude tandem-bench
+
+# How many random worlds the simulator runs; 2,000 before a release.
+SEEDS ?= 40
+# Cases of each fuzz target; a million before a release.
+export FUZZ_CASES ?= 20000
+
+# Prints what comes now and how long everything has taken so far.
+STARTED := $(shell date +%s)
+say = @printf '\n=== %3d s: %s\n' $$(($$(date +%s) - $(STARTED))) '$(1)'
+
+test: root tools lint tidy unit fuzz sim lab
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo 'make test needs root: the lab builds network namespaces and gives them addresses.' \
+	  'Without root there are: make lint tidy fuzz sim' >&2; exit 1; }
+
+# What a fresh Debian 12 with Rust lacks: a C compiler (for SQLite), the network tools, and the phones.
+tools:
+	$(call say,tools)
+	@missing=(); need() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
+	PATH="$$PATH:/usr/sbin:/sbin"; \
+	need cc build-essential; need ip iproute2; need nft nftables; need sipp sip-tester; need baresip baresip-core; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \
+	fi
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+lint:
+	$(call say,format and clippy)
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
+
+tidy:
+	$(call say,tidy: the arrows between the rooms)
+	cargo test --locked $(SELECT) --package tandem-fuzz --test tidy
+
+# Tables, properties and scenarios of every room but the simulator and the lab, which come below.
+unit:
+	$(call say,unit tests)
+	cargo test --locked $(WORKSPACE) --exclude tandem-fuzz --exclude tandem-sim --exclude tandem-lab
+
+fuzz:
+	$(call say,fuzz: $(FUZZ_CASES) cases of each decoder)
+	cargo test --locked $(SELECT) --package tandem-fuzz --lib --test decoders
+
+release:
+	$(call say,release build)
+	cargo build --locked --release $(SELECT) --package tandem-sim
+
+sim: release
+	$(call say,simulator: the active node killed at every action of the reference calls)
+	$(TARGET)/release/sim --exhaustive
+	$(call say,simulator: $(SEEDS) random worlds)
+	$(TARGET)/release/sim --seeds $(SEEDS)
+	$(call say,simulator: the checkers bite)
+	cargo test --locked --release --package tandem-sim
+
+# Real processes in network namespaces, and phones that nobody here wrote. Needs root.
+lab: root tools release
+	$(call say,lab)
+	cargo test --locked $(SELECT) --package tandem-lab
+
+build:
+	cargo build --locked --release
+
+drill:
+	cargo run --locked --release -- drill

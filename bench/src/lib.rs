@@ -1,0 +1,6 @@
+//! Measurements that decisions rest on: each compares what we have with its alternatives in one run.
+//!
+//! `peer_transport` measures what carries the replicated log (docs/decisions/0001-peer-transport.md).
+
+pub mod latency;
+pub mod peer_transport;
