@@ -75,7 +75,7 @@ sim: release
 # Real processes in network namespaces, and phones that nobody here wrote. Needs root.
 lab: root tools release
 	$(call say,lab)
-	cargo test --locked $(SELECT) --package tandem-lab
+	cargo test --locked $(SELECT) --package tandem-lab --lib --test '*'
 
 build:
 	cargo build --locked --release

@@ -27,7 +27,9 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Status(arguments) => operate::run(Operator::Status, arguments, colours, &mut out).map_err(report),
         Command::Phones(arguments) => operate::run(Operator::Phones, arguments, colours, &mut out).map_err(report),
         Command::Calls(arguments) => operate::run(Operator::Calls, arguments, colours, &mut out).map_err(report),
-        Command::Switchover(arguments) => operate::run(Operator::SwitchOver, arguments, colours, &mut out).map_err(report),
+        Command::Switchover(arguments) => {
+            operate::run(Operator::SwitchOver, arguments, colours, &mut out).map_err(report)
+        }
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
         Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
     };
@@ -58,7 +60,8 @@ fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
     if arguments.json {
         writeln!(out, "{}", serde_json::json!({ "file": file })).into_diagnostic()
     } else {
-        writeln!(out, "{file}: a new key. Copy it to the other machine, and name it as key_file on both.").into_diagnostic()
+        writeln!(out, "{file}: a new key. Copy it to the other machine, and name it as key_file on both.")
+            .into_diagnostic()
     }
 }
 

@@ -18,9 +18,14 @@ pub fn start(json: bool) -> io::Result<()> {
             let _ = io::stderr().write_all(&line);
         }
     })?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,netlink_packet_route=error"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,netlink_packet_route=error"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(Lines(lines));
-    if json { builder.json().init() } else { builder.with_ansi(false).init() }
+    if json {
+        builder.json().init()
+    } else {
+        builder.with_ansi(false).init()
+    }
     Ok(())
 }
 

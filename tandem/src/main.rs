@@ -9,6 +9,7 @@ mod setup;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use miette::MietteHandlerOpts;
 
 /// An IP PBX that outlives its servers
 ///
@@ -34,6 +35,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Paths, and places as `file:line`, stay whole, so that they can be copied and found.
+    // It is refused only when there is a hook already, and then errors look a little different.
+    let _ = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
     match Arguments::parse().command {
         Command::Drill(arguments) => lab::main(arguments),
         Command::Operate(command) => commands::run(&command),

@@ -8,7 +8,7 @@ use admin::config::{Config, Link};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
-use net::key::PairKey;
+use net::key::{KeyError, PairKey};
 use net::parent::{LinkPath, ParentConfig, ServiceAddress};
 use node::cluster::Failback;
 use pbx::conf::{Diagnostic, Severity};
@@ -39,7 +39,7 @@ pub struct Setup {
 impl Setup {
     pub fn new(config: &Config) -> Result<Self> {
         let key = match &config.peer {
-            Some(peer) => Some(PairKey::read(&peer.key_file).into_diagnostic()?),
+            Some(peer) => Some(read_key(&peer.key_file)?),
             None => None,
         };
         let links = config.peer.as_ref().map(|peer| peer.links.iter().map(path).collect()).unwrap_or_default();
@@ -80,13 +80,14 @@ impl Setup {
     /// The files, or what is wrong with them.
     pub fn load_pbx(&self) -> Result<Configuration> {
         let loaded = load_files(&self.pbx_dir);
+        let configuration = loaded.configuration.ok_or_else(|| {
+            let lines: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+            miette!("the files in {} cannot be used:\n{}", self.pbx_dir.display(), lines.join("\n"))
+        })?;
         for diagnostic in &loaded.diagnostics {
             tracing::warn!("{diagnostic}");
         }
-        loaded.configuration.ok_or_else(|| {
-            let lines: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
-            miette!("the files in {} cannot be used:\n{}", self.pbx_dir.display(), lines.join("\n"))
-        })
+        Ok(configuration)
     }
 
     /// What signs digest nonces: the pair's key makes it, or a secret of this machine where there is no pair.
@@ -120,6 +121,17 @@ pub fn load_files(dir: &Path) -> Loaded {
             }],
         },
     }
+}
+
+fn read_key(path: &Path) -> Result<PairKey> {
+    PairKey::read(path).map_err(|error| match &error {
+        KeyError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => miette!(
+            help = format!("make one with `tandem key {}` and copy it to the other machine", path.display()),
+            "there is no pair key {}",
+            path.display()
+        ),
+        _ => Err::<(), _>(error).into_diagnostic().err().unwrap_or_else(|| miette!("read the pair key")),
+    })
 }
 
 fn path(link: &Link) -> LinkPath {

@@ -15,22 +15,36 @@ use crate::status::Answer;
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Send a SIP message from one of our sockets.
-    Send { local: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
+    Send {
+        local: SocketAddr,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+    },
     /// Send to the peer over one link; lost is lost.
-    PeerSend { link: u8, bytes: Vec<u8> },
+    PeerSend {
+        link: u8,
+        bytes: Vec<u8>,
+    },
     OpenPort(Port),
     UpdatePort(Port),
     ClosePort(u16),
     /// The ports serve from now on: what was learned by the other node may have changed.
     MediaTakenOver,
     /// Add the service address and say `Claimed`.
-    Claim { epoch: Epoch },
+    Claim {
+        epoch: Epoch,
+    },
     /// Remove the service address.
     Yield,
     /// Tell the link who has the address, and ask these parties directly.
-    TellNeighbours { parties: Vec<IpAddr> },
+    TellNeighbours {
+        parties: Vec<IpAddr>,
+    },
     /// Write at once, sync in groups; then say `JournalWritten`.
-    JournalAppend { position: Position, bytes: Vec<u8> },
+    JournalAppend {
+        position: Position,
+        bytes: Vec<u8>,
+    },
     /// Begin a new journal with this state; what was written before it is of no use any more.
     JournalCheckpoint(Box<Checkpoint>),
     /// Write and sync, off the path; then say `EpochReserved` with `durable.reserved`.
@@ -38,8 +52,13 @@ pub enum Action {
     /// Put into this node's store unless it has the identity already; then say `RecordsStored`.
     StoreRecord(Box<Record>),
     /// Read and check the configuration files; then say `PbxLoaded`.
-    LoadPbx { asked_by: Option<u64> },
-    Reply { number: u64, answer: Box<Answer> },
+    LoadPbx {
+        asked_by: Option<u64>,
+    },
+    Reply {
+        number: u64,
+        answer: Box<Answer>,
+    },
     /// For the log.
     Tell(Tell),
     /// A stop that was asked for is complete: the process may end.
@@ -49,15 +68,29 @@ pub enum Action {
 /// What a person or a metric should know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tell {
-    BecameActive { epoch: Epoch },
-    BecameStandby { epoch: Epoch },
-    PeerUp { incarnation: Incarnation },
-    PeerDown { incarnation: Incarnation },
+    BecameActive {
+        epoch: Epoch,
+    },
+    BecameStandby {
+        epoch: Epoch,
+    },
+    PeerUp {
+        incarnation: Incarnation,
+    },
+    PeerDown {
+        incarnation: Incarnation,
+    },
     /// Whether a death of this node would lose nothing, and for how long that was not so.
-    Protected { unprotected: Duration },
-    Unprotected { cause: &'static str },
+    Protected {
+        unprotected: Duration,
+    },
+    Unprotected {
+        cause: &'static str,
+    },
     Cluster(Notice),
-    HandOver { step: &'static str },
+    HandOver {
+        step: &'static str,
+    },
     Trouble(String),
 }
 

@@ -80,7 +80,7 @@ impl Authenticator {
         for algorithm in algorithms {
             let challenge =
                 Challenge { realm: realm.to_owned(), nonce: self.nonces.make(now), algorithm: *algorithm, stale };
-            response.headers.push("WWW-Authenticate", &challenge.to_string());
+            response.headers.push("WWW-Authenticate", challenge.to_string());
         }
         response
     }

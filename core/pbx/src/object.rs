@@ -86,6 +86,15 @@ impl Key {
 }
 
 impl Object {
+    /// The name that its contents give it.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Binding(binding) => Key::Binding(binding.key.clone()),
+            Self::Call(call) => Key::Call(call.number),
+            Self::Record(record) => Key::Record(record.identity.clone()),
+        }
+    }
+
     pub fn decode(kind: u8, id: &str, bytes: &[u8]) -> Result<Self, ObjectError> {
         fn boxed<'b, T: Decode<'b, ()>>(kind: u8, id: &str, bytes: &'b [u8]) -> Result<Box<T>, ObjectError> {
             minicbor::decode(bytes).map(Box::new).map_err(|source| ObjectError::Decode {

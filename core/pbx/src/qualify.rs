@@ -158,12 +158,12 @@ fn options(binding: &Binding, service: SocketAddr, random: &mut Random) -> Optio
     let host = crate::call::host_text(service);
     let mut headers = Headers::default();
     let via = Via::udp(binding.local, &format!("z9hG4bK{}", random.hex::<8>()));
-    headers.push("Via", &via.to_string());
+    headers.push("Via", via.to_string());
     headers.push("Max-Forwards", "70");
-    headers.push("From", &format!("<sip:tandem@{host}>;tag={}", random.hex::<6>()));
-    headers.push("To", &format!("<{uri}>"));
-    headers.push("Call-ID", &format!("{}@{host}", random.hex::<12>()));
+    headers.push("From", format!("<sip:tandem@{host}>;tag={}", random.hex::<6>()));
+    headers.push("To", format!("<{uri}>"));
+    headers.push("Call-ID", format!("{}@{host}", random.hex::<12>()));
     headers.push("CSeq", "1 OPTIONS");
-    headers.push("Contact", &format!("<sip:tandem@{host}:{}>", binding.local.port()));
+    headers.push("Contact", format!("<sip:tandem@{host}:{}>", binding.local.port()));
     Some(Request { method: Method::Options, uri, headers, body: Vec::new() })
 }

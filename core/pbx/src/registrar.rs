@@ -143,7 +143,7 @@ impl Registrar {
             Ok(asked) => asked,
             Err(TooBrief) => {
                 let mut response = refuse(423);
-                response.headers.push("Min-Expires", &endpoint.registration.min.to_string());
+                response.headers.push("Min-Expires", endpoint.registration.min.to_string());
                 return response;
             }
             Err(Malformed) => return refuse(400),
@@ -212,7 +212,7 @@ impl Registrar {
         let mut response = arrival.request.respond(200, sip::reason_phrase(200), Some(to_tag));
         for binding in self.contacts(aor, arrival.now) {
             let seconds = binding.expires.since(arrival.now).as_secs();
-            response.headers.push("Contact", &format!("<{}>;expires={seconds}", binding.key.contact));
+            response.headers.push("Contact", format!("<{}>;expires={seconds}", binding.key.contact));
         }
         response
     }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 /// G.711's rate, samples a second.
-pub const RATE: f64 = 8_000.0;
+const RATE: f64 = 8_000.0;
 
 /// 20 ms, as one packet has.
-pub const FRAME: usize = 160;
+const FRAME: usize = 160;
 
 /// Below this level a frame is silence: a fiftieth of full scale, well under the tones and well over rounding.
 const SILENCE_LEVEL: f64 = 650.0;

@@ -1,5 +1,6 @@
 //! Phones that nobody here wrote, against the product on hosts of the lab: SIPp and baresip, through kill, cut and
-//! restart; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages sip-tester and baresip-core.
+//! restart; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages sip-tester and
+//! baresip-core.
 //!
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names.
 

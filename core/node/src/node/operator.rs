@@ -64,7 +64,11 @@ impl Node {
             Role::Standby => "standby",
             Role::Starting => "starting",
         };
-        let unprotected = if self.protection.on { LocalTime::ZERO.since(LocalTime::ZERO) } else { now.local.since(self.protection.since) };
+        let unprotected = if self.protection.on {
+            LocalTime::ZERO.since(LocalTime::ZERO)
+        } else {
+            now.local.since(self.protection.since)
+        };
         Status {
             node: self.settings.name.clone(),
             role: role.into(),

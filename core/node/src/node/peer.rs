@@ -103,7 +103,8 @@ impl Node {
                 self.take_cluster_outputs(now, outputs);
             }
             SessionEvent::Differs => {
-                self.actions.push(Action::Tell(Tell::Trouble("differs from the active node: taking a snapshot".into())));
+                self.actions
+                    .push(Action::Tell(Tell::Trouble("differs from the active node: taking a snapshot".into())));
             }
             SessionEvent::Acked { .. } => {}
             SessionEvent::Opaque(bytes) => self.note(now, &bytes),
@@ -120,9 +121,9 @@ impl Node {
     }
 
     pub(super) fn standby_in_step(&self) -> bool {
-        self.peering.as_ref().is_some_and(|peering| {
-            peering.session().role() == SessionRole::Follower && peering.session().in_step()
-        })
+        self.peering
+            .as_ref()
+            .is_some_and(|peering| peering.session().role() == SessionRole::Follower && peering.session().in_step())
     }
 
     /// Sends what the log has for the peer, on every link.

@@ -1,7 +1,11 @@
 use super::*;
 
 fn word(text: &str) -> Action {
-    Action::Send { local: "10.0.0.1:5060".parse().unwrap(), destination: "10.0.0.2:5060".parse().unwrap(), bytes: text.into() }
+    Action::Send {
+        local: "10.0.0.1:5060".parse().unwrap(),
+        destination: "10.0.0.2:5060".parse().unwrap(),
+        bytes: text.into(),
+    }
 }
 
 fn texts(actions: &[Action]) -> Vec<&str> {

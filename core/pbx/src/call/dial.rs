@@ -105,15 +105,15 @@ impl Call {
         from.display = self.caller_name();
         let from = from.with_tag(&leg.local_tag);
         let mut headers = Headers::default();
-        headers.push("Via", &new_via(leg.local, step).to_string());
-        headers.push("Max-Forwards", &MAX_FORWARDS.to_string());
-        headers.push("From", &from.to_string());
-        headers.push("To", &format!("<{}>", place.uri));
+        headers.push("Via", new_via(leg.local, step).to_string());
+        headers.push("Max-Forwards", MAX_FORWARDS.to_string());
+        headers.push("From", from.to_string());
+        headers.push("To", format!("<{}>", place.uri));
         headers.push("Call-ID", &leg.call_id);
         headers.push("CSeq", "1 INVITE");
         headers.push(
             "Contact",
-            &format!("<{}>", Uri::sip(Some(number), &super::leg::host_text(leg.local), Some(leg.local.port()))),
+            format!("<{}>", Uri::sip(Some(number), &super::leg::host_text(leg.local), Some(leg.local.port()))),
         );
         headers.push("Allow", super::in_dialog::ALLOW);
         headers.push("User-Agent", &step.configuration.general.user_agent);
@@ -241,10 +241,10 @@ impl Leg {
     /// Takes the dialog from a callee's response; the tag that answered last counts until the call is answered.
     fn learn_dialog(&mut self, response: &Response) {
         let Some(request) = self.invite_sent.as_ref().map(InviteClient::request) else { return };
-        if response.to().is_ok_and(|to| to.tag().is_some()) {
-            if let Ok(dialog) = Dialog::uac(request, response) {
-                self.dialog = Some(dialog);
-            }
+        if response.to().is_ok_and(|to| to.tag().is_some())
+            && let Ok(dialog) = Dialog::uac(request, response)
+        {
+            self.dialog = Some(dialog);
         }
     }
 }

@@ -191,7 +191,7 @@ impl Leg {
         let tag = (status > 100).then_some(self.local_tag.as_str());
         let mut response = request.respond(status, sip::reason_phrase(status), tag);
         if (101..300).contains(&status) {
-            response.headers.push("Contact", &format!("<{}>", self.contact()));
+            response.headers.push("Contact", format!("<{}>", self.contact()));
             response.headers.push("Allow", super::in_dialog::ALLOW);
         }
         if let Some(sdp) = sdp {

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use crate::pbx::tests::bench::Bench;
 
+/// What is done to a bench, by name.
+type Named = (&'static str, fn(&mut Bench));
+
 /// How a bench is brought into a state.
-const STATES: [(&str, fn(&mut Bench)); 11] = [
+const STATES: [Named; 11] = [
     ("dialing, callee silent", |bench| bench.call("5001")),
     ("dialing, callee rings", |bench| {
         bench.call("5001");
@@ -52,7 +55,7 @@ const STATES: [(&str, fn(&mut Bench)); 11] = [
     }),
 ];
 
-const INPUTS: [(&str, fn(&mut Bench)); 22] = [
+const INPUTS: [Named; 22] = [
     ("caller: INVITE again", Bench::invite_again),
     ("caller: ACK", Bench::ack),
     ("caller: CANCEL", Bench::cancel),
@@ -112,6 +115,7 @@ fn every_call_comes_to_an_end() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "only a test that is asked to writes its expectation")]
 fn expect(table: &str) {
     let expected = include_str!("states.txt");
     if std::env::var_os("UPDATE").is_some() {

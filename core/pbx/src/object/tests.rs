@@ -15,7 +15,9 @@ fn objects() -> Vec<(String, u8, String, Vec<u8>)> {
     ended.bye_of_caller();
     let named = |name: &str, bench: &Bench| {
         let objects = bench.objects();
-        objects.map(|((kind, id), value)| (format!("{name}-{kind}"), *kind, id.clone(), value.clone())).collect::<Vec<_>>()
+        objects
+            .map(|((kind, id), value)| (format!("{name}-{kind}"), *kind, id.clone(), value.clone()))
+            .collect::<Vec<_>>()
     };
     let mut all = named("talking", &talking);
     all.extend(named("ended", &ended));
@@ -24,6 +26,7 @@ fn objects() -> Vec<(String, u8, String, Vec<u8>)> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the golden encodings are files")]
 fn objects_are_encoded_as_ever() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/object/golden");
     let objects = objects();

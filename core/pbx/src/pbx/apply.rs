@@ -9,19 +9,13 @@ impl Pbx {
     pub fn apply(&mut self, now: Now, kind: u8, id: &str, value: Option<&[u8]>) -> Result<(), ObjectError> {
         let key = Key::parse(kind, id)?;
         match value {
-            Some(bytes) => match Object::decode(kind, id, bytes)? {
-                Object::Binding(binding) => self.registrar.insert(*binding),
-                Object::Call(call) => {
-                    let number = call.number;
-                    self.calls.insert(number, *call);
-                    self.index(number, Some(now));
+            Some(bytes) => {
+                let object = Object::decode(kind, id, bytes)?;
+                if object.key() != key {
+                    return Err(ObjectError::Name { kind, id: id.to_owned() });
                 }
-                Object::Record(record) => {
-                    if self.records.insert(record.identity.clone(), (*record).clone()).is_none() {
-                        self.outputs.push(Output::Record(record));
-                    }
-                }
-            },
+                self.put(now, object);
+            }
             None => match key {
                 Key::Binding(key) => {
                     self.registrar.remove(&key);
@@ -36,6 +30,22 @@ impl Pbx {
             },
         }
         Ok(())
+    }
+
+    fn put(&mut self, now: Now, object: Object) {
+        match object {
+            Object::Binding(binding) => self.registrar.insert(*binding),
+            Object::Call(call) => {
+                let number = call.number;
+                self.calls.insert(number, *call);
+                self.index(number, Some(now));
+            }
+            Object::Record(record) => {
+                if self.records.insert(record.identity.clone(), (*record).clone()).is_none() {
+                    self.outputs.push(Output::Record(record));
+                }
+            }
+        }
     }
 
     /// Takes a whole state in place of the one it has: media ports that both know stay open.

@@ -41,8 +41,7 @@ pub(super) fn start(
     let files = Arc::new(files);
     let (off, slow) = channel();
     let unsynced = Arc::new(AtomicBool::new(false));
-    let writer =
-        Writer { files: files.clone(), log, number, off, unsynced: unsynced.clone(), events: events.clone() };
+    let writer = Writer { files: files.clone(), log, number, off, unsynced: unsynced.clone(), events: events.clone() };
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(JournalError::Thread)
     };

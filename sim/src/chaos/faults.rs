@@ -1,0 +1,195 @@
+//! Faults one after another: each comes when the pair has been protected again for a while, and is repaired in time.
+
+use crate::network::{QUIET, Quality};
+use crate::world::{Loss, World};
+
+/// How long the pair is left alone at most between being protected and the next fault.
+const PEACE_US: u64 = 25_000_000;
+
+/// How long a repaired pair may take until it is protected.
+const PROTECTED_US: u64 = 8_000_000;
+
+/// The same while packets are lost.
+const PROTECTED_LOSSY_US: u64 = 20_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    KillActive,
+    KillStandby,
+    PowerActive,
+    PowerStandby,
+    UnplugActive,
+    UnplugStandby,
+    SwitchOver,
+    BadWires,
+    KillOnBadWires,
+    StopActive,
+    StopStandby,
+}
+
+pub const ALL: [Trouble; 11] = [
+    Trouble::KillActive,
+    Trouble::KillStandby,
+    Trouble::PowerActive,
+    Trouble::PowerStandby,
+    Trouble::UnplugActive,
+    Trouble::UnplugStandby,
+    Trouble::SwitchOver,
+    Trouble::BadWires,
+    Trouble::KillOnBadWires,
+    Trouble::StopActive,
+    Trouble::StopStandby,
+];
+
+enum Phase {
+    /// The next fault comes when the time is up.
+    Peace,
+    /// Something must be repaired by hand.
+    Broken { trouble: Trouble, machine: usize },
+    /// Repaired: waits until the pair is protected.
+    Healing { until_us: u64 },
+}
+
+pub struct Faults {
+    pub next_us: u64,
+    pub done: Vec<Trouble>,
+    choice: Vec<Trouble>,
+    phase: Phase,
+}
+
+impl Faults {
+    pub fn new(world: &mut World, choice: Vec<Trouble>) -> Self {
+        let next_us = world.now_us + 1_000_000 + world.random.below(PEACE_US);
+        Self { next_us, done: Vec::new(), choice, phase: Phase::Peace }
+    }
+
+    /// The time of `next_us` has come.
+    pub fn act(&mut self, world: &mut World) {
+        match self.phase {
+            Phase::Peace if world.is_protected_pair() => self.strike(world),
+            Phase::Peace => self.next_us = world.now_us + 50_000,
+            Phase::Broken { .. } => self.repair(world),
+            Phase::Healing { until_us } => {
+                if world.is_protected_pair() {
+                    self.phase = Phase::Peace;
+                    self.next_us = world.now_us + world.random.below(PEACE_US);
+                } else if world.now_us > until_us {
+                    let text = format!("the pair is not protected again long after {:?}", self.done.last());
+                    world.checks.fail(world.now_us, "pair", text);
+                } else {
+                    self.next_us = world.now_us + 20_000;
+                }
+            }
+        }
+    }
+
+    fn strike(&mut self, world: &mut World) {
+        let Some(active) = world.active() else { return self.next_us = world.now_us + 50_000 };
+        let standby = 1 - active;
+        let chosen = world.random.below(self.choice.len() as u64) as usize;
+        let Some(trouble) = self.choice.get(chosen).copied() else { return self.next_us = u64::MAX };
+        self.done.push(trouble);
+        world.trace(|| format!("==== {trouble:?}, active is {active}"));
+        let long_us = 1_000_000 + world.random.below(14_000_000);
+        let mut machine = active;
+        let broken = match trouble {
+            Trouble::KillActive => {
+                world.kill(active);
+                false
+            }
+            Trouble::KillStandby => {
+                world.kill(standby);
+                false
+            }
+            Trouble::PowerActive | Trouble::PowerStandby => {
+                machine = if trouble == Trouble::PowerActive { active } else { standby };
+                world.cut_power(machine, long_us);
+                self.healing(world.now_us + long_us + PROTECTED_US);
+                return;
+            }
+            Trouble::UnplugActive | Trouble::UnplugStandby => {
+                machine = if trouble == Trouble::UnplugActive { active } else { standby };
+                world.unplug(machine);
+                true
+            }
+            Trouble::SwitchOver => {
+                let asked_at = world.random.below(2) as usize;
+                world.switch_over(asked_at);
+                false
+            }
+            Trouble::BadWires => {
+                world.wires_turn_bad();
+                true
+            }
+            Trouble::KillOnBadWires => {
+                world.wires_turn_bad();
+                world.run(300_000 + long_us / 4);
+                if let Some(active) = world.active().filter(|_| world.is_protected_pair()) {
+                    world.kill(active);
+                }
+                true
+            }
+            Trouble::StopActive | Trouble::StopStandby => {
+                machine = if trouble == Trouble::StopActive { active } else { standby };
+                world.stop(machine);
+                true
+            }
+        };
+        if broken {
+            self.phase = Phase::Broken { trouble, machine };
+            self.next_us = world.now_us + long_us;
+        } else {
+            self.healing(world.now_us + PROTECTED_US);
+        }
+    }
+
+    fn healing(&mut self, until_us: u64) {
+        self.phase = Phase::Healing { until_us };
+        // A switchover is under way for a moment in which the pair still looks protected.
+        self.next_us += 500_000;
+    }
+
+    /// Repairs what is broken, and waits until the pair is protected.
+    pub fn heal(&mut self, world: &mut World) {
+        self.repair(world);
+        while world.failure().is_none() && !matches!(self.phase, Phase::Peace) {
+            world.run(self.next_us.saturating_sub(world.now_us));
+            self.act(world);
+        }
+    }
+
+    /// Repairs what is broken.
+    fn repair(&mut self, world: &mut World) {
+        let Phase::Broken { trouble, machine } = self.phase else { return };
+        world.trace(|| format!("==== repaired: {trouble:?}"));
+        self.next_us = world.now_us;
+        let mut patience_us = PROTECTED_US;
+        match trouble {
+            Trouble::UnplugActive | Trouble::UnplugStandby => world.plug_in(machine),
+            Trouble::BadWires | Trouble::KillOnBadWires => {
+                world.wires(None);
+                patience_us = PROTECTED_LOSSY_US;
+            }
+            Trouble::StopActive | Trouble::StopStandby => world.start_again(machine),
+            _ => {}
+        }
+        self.healing(world.now_us + patience_us);
+    }
+}
+
+impl World {
+    fn wires_turn_bad(&mut self) {
+        let bad = |world: &mut Self, loss_ppm: u64, jitter_us: u64| Quality {
+            delay_us: QUIET.delay_us + world.random.below(2_000),
+            jitter_us: world.random.below(jitter_us),
+            loss_ppm: world.random.below(loss_ppm),
+            duplicate_ppm: world.random.below(50_000),
+        };
+        let loss = Loss {
+            from_phones: bad(self, 100_000, 20_000),
+            to_phones: bad(self, 100_000, 20_000),
+            links: [bad(self, 40_000, 5_000), bad(self, 40_000, 5_000)],
+        };
+        self.wires(Some(loss));
+    }
+}

@@ -1,0 +1,51 @@
+//! Whether a call that ended had a reason to: somebody hung up, gave up, refused, or nobody answered in time.
+
+use phone::EndReason;
+
+use super::Checks;
+
+/// How exactly the Dial timeout is to be kept across a takeover.
+const RING_TOLERANCE_US: u64 = 2_000_000;
+
+impl Checks {
+    pub(super) fn ended(&mut self, now_us: u64, at: usize, side: usize, reason: EndReason) {
+        let conversation = &self.conversations[at];
+        let other = &conversation.sides[1 - side];
+        let rang_out = self.rang_out(now_us, at);
+        let somebody_gave_up = other.gave_up_us.is_some() || conversation.gave_up_us().is_some();
+        let proper = match reason {
+            EndReason::HungUp | EndReason::Cancelled | EndReason::Declined(_) => true,
+            EndReason::PeerHungUp => somebody_gave_up,
+            EndReason::PeerCancelled => other.gave_up_us.is_some() || rang_out,
+            EndReason::Rejected(status) => self.may_reject(at, status, rang_out),
+            // A re-INVITE may meet a call that the other side has just ended.
+            EndReason::Lost(481) => other.gave_up_us.is_some(),
+            EndReason::TimedOut | EndReason::NeverAcknowledged | EndReason::Lost(_) => false,
+        };
+        if !proper {
+            let (id, name) = (conversation.id, self.name(conversation.sides[side].phone.unwrap_or(usize::MAX)));
+            let text = format!("call {id} of phone {name} ended without a reason of its people: {reason:?}");
+            self.fail(now_us, "ending", text);
+        }
+    }
+
+    /// The callee has rung for as long as the dialplan lets it.
+    fn rang_out(&self, now_us: u64, at: usize) -> bool {
+        let rung = self.conversations[at].callee().ringing_us;
+        rung.is_some_and(|rung| now_us + RING_TOLERANCE_US >= rung + self.ring_us)
+    }
+
+    fn may_reject(&self, at: usize, status: u16, rang_out: bool) -> bool {
+        let conversation = &self.conversations[at];
+        let declined = conversation.callee().gave_up_us.is_some() && conversation.callee().up_us.is_none();
+        match status {
+            486 => conversation.refused.is_some() || declined,
+            // The dialplan goes on after Dial's timeout and hangs up.
+            480 => rang_out,
+            // Given up while the challenge was on its way: no second attempt was made.
+            401 => conversation.caller().gave_up_us.is_some(),
+            404 => conversation.callee().phone.is_none(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Call records: exactly one for each call that the server took, in every store, with what really happened.
+
+use super::Checks;
+use crate::conversation::Conversation;
+
+/// What a store holds of one call, in the simulation's own time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordLine {
+    pub identity: String,
+    pub source: String,
+    pub destination: String,
+    pub disposition: String,
+    pub started_us: u64,
+    pub answered_us: Option<u64>,
+    pub ended_us: Option<u64>,
+}
+
+/// How far the times of a record may be from what the people saw: clocks that are a little off, and the way.
+const CLOSE_US: u64 = 100_000;
+
+/// How much later something may be recorded when a fault or a lossy network came between: the retransmissions.
+const LATE_US: u64 = 2_200_000;
+const LATE_LOSSY_US: u64 = 15_000_000;
+
+impl Checks {
+    /// Compares all records with all calls. `now_us` is a time at which everything has settled.
+    pub fn records(&mut self, now_us: u64, stores: &[Vec<RecordLine>]) {
+        for (index, store) in stores.iter().enumerate() {
+            if let Err(message) = self.store(store) {
+                self.fail(now_us, "records", format!("in the store of node {index}: {message}"));
+            }
+        }
+        let identities =
+            |store: &Vec<RecordLine>| -> Vec<String> { store.iter().map(|record| record.identity.clone()).collect() };
+        let mut all: Vec<Vec<String>> = stores.iter().map(identities).collect();
+        all.iter_mut().for_each(|store| store.sort());
+        if all.windows(2).any(|pair| pair[0] != pair[1]) {
+            let counts: Vec<usize> = all.iter().map(Vec::len).collect();
+            let text = format!("the stores of the two nodes differ: {counts:?} records, or other identities");
+            self.fail(now_us, "records", text);
+        }
+    }
+
+    fn store(&self, store: &[RecordLine]) -> Result<(), String> {
+        let mut pairs: Vec<(String, String)> = self
+            .conversations
+            .iter()
+            .map(|conversation| (self.source(conversation), conversation.number.clone()))
+            .chain(store.iter().map(|record| (record.source.clone(), record.destination.clone())))
+            .collect();
+        pairs.sort();
+        pairs.dedup();
+        for (source, destination) in pairs {
+            let calls: Vec<&Conversation> = self
+                .conversations
+                .iter()
+                .filter(|conversation| self.source(conversation) == source && conversation.number == destination)
+                .collect();
+            let mut records: Vec<&RecordLine> =
+                store.iter().filter(|record| record.source == source && record.destination == destination).collect();
+            records.sort_by_key(|record| record.started_us);
+            self.compare(&source, &destination, &calls, &records)?;
+        }
+        Ok(())
+    }
+
+    fn source(&self, conversation: &Conversation) -> String {
+        self.name(conversation.caller().phone.unwrap_or(usize::MAX)).to_owned()
+    }
+
+    fn compare(&self, source: &str, to: &str, calls: &[&Conversation], records: &[&RecordLine]) -> Result<(), String> {
+        let mut left = records.iter().peekable();
+        for call in calls {
+            let late_us = self.late_us(call.began_us);
+            let begins_before = |record: &&RecordLine| {
+                record.started_us + CLOSE_US >= call.began_us && record.started_us <= call.began_us + late_us
+            };
+            match left.next_if(|record| begins_before(record)) {
+                Some(record) => self.same(call, record)?,
+                None if !call.was_taken() => {}
+                None => return Err(format!("call {} from {source} to {to} has no record", call.id)),
+            }
+        }
+        match left.next() {
+            Some(record) => Err(format!(
+                "record {} from {source} to {to}, started at {} us, belongs to no call: doubled or made up",
+                record.identity, record.started_us
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn same(&self, call: &Conversation, record: &RecordLine) -> Result<(), String> {
+        let id = call.id;
+        let answered = call.callee().up_us.or(call.caller().up_us.filter(|_| call.callee().phone.is_none()));
+        let expected = match (answered, call.refused, call.callee().gave_up_us) {
+            (Some(_), _, _) => "ANSWERED",
+            (None, Some(_), _) | (None, None, Some(_)) => "BUSY",
+            (None, None, None) => "NO ANSWER",
+        };
+        // An answer that crosses a CANCEL may count or not.
+        let crossed = answered.is_some() && call.caller().up_us.is_none();
+        if record.disposition != expected && !(crossed && record.disposition == "NO ANSWER") {
+            return Err(format!("the record of call {id} says {}, but it was {expected}", record.disposition));
+        }
+        if record.disposition == "ANSWERED" {
+            // Echo answers by itself; when the caller hears of it is up to the network.
+            let by_itself = call.callee().phone.is_none();
+            let from = if by_itself { Some(call.began_us) } else { answered };
+            self.close(id, "answer", from.zip(answered), record.answered_us)?;
+        }
+        // It ends when the server learns that somebody wants it to, or when the phones do.
+        let wanted = call.gave_up_us().or(call.refused_us).or(call.over_us());
+        self.close(id, "end", wanted.zip(call.over_us()), record.ended_us)
+    }
+
+    fn close(&self, id: u32, what: &str, seen: Option<(u64, u64)>, recorded_us: Option<u64>) -> Result<(), String> {
+        let (Some((from, seen)), Some(recorded)) = (seen, recorded_us) else {
+            return Err(format!("the record of call {id}: its {what} was at {seen:?}, it says {recorded_us:?}"));
+        };
+        if recorded + CLOSE_US < from.min(seen) || recorded > seen + self.late_us(seen) {
+            return Err(format!("the record of call {id} puts its {what} at {recorded} us, but it was at {seen} us"));
+        }
+        Ok(())
+    }
+
+    /// How late the record of something at this time may be.
+    fn late_us(&self, at_us: u64) -> u64 {
+        if at_us < self.lossy_until_us {
+            return LATE_LOSSY_US;
+        }
+        let near = |fault: &super::Fault| fault.at_us + 4_000_000 >= at_us && fault.at_us <= at_us + 4_000_000;
+        if self.faults.iter().any(near) { LATE_US } else { CLOSE_US }
+    }
+}

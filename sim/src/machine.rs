@@ -1,0 +1,143 @@
+//! One machine with what stands between a node and the world: power, cable, parent process, disk, address, stores.
+
+use std::collections::BTreeMap;
+
+use node::Node;
+use node::base::{Epoch, Incarnation, LocalTime};
+use node::cluster::Role;
+use node::media::relay::Relay;
+use node::pbx::record::Record;
+
+use crate::disk::Disk;
+
+/// How often a daemon tells its parent that it is alive and what a death would mean.
+pub const STAMP_EVERY_US: u64 = 20_000;
+
+/// What the daemon last told its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    pub active: bool,
+    pub protected: bool,
+    pub epoch: Epoch,
+}
+
+/// A running daemon process.
+pub struct Daemon {
+    pub node: Node,
+    /// Counted over all daemons, so that what belongs to a dead one is told apart.
+    pub life: u64,
+    pub incarnation: Incarnation,
+    pub relay: Relay,
+    pub timer_at_us: Option<u64>,
+    /// The last stamp that left, and what the next one will say.
+    stamp: Stamp,
+    next_stamp: Stamp,
+    stepped_at_us: u64,
+    /// Deadlines that came due in a row within one millisecond.
+    spins: u32,
+    spin_at_us: u64,
+}
+
+impl Daemon {
+    pub fn new(node: Node, life: u64, incarnation: Incarnation, now_us: u64) -> Self {
+        Self {
+            node,
+            life,
+            incarnation,
+            relay: Relay::new(),
+            timer_at_us: None,
+            stamp: Stamp::default(),
+            next_stamp: Stamp::default(),
+            stepped_at_us: now_us,
+            spins: 0,
+            spin_at_us: now_us,
+        }
+    }
+
+    /// What the last stamp before `now_us` said.
+    pub fn stamp(&self, now_us: u64) -> Stamp {
+        let passed = now_us / STAMP_EVERY_US > self.stepped_at_us / STAMP_EVERY_US;
+        if passed { self.next_stamp } else { self.stamp }
+    }
+
+    /// To be called after each step.
+    pub fn stepped(&mut self, now_us: u64) {
+        self.stamp = self.stamp(now_us);
+        self.stepped_at_us = now_us;
+        self.next_stamp = Stamp {
+            active: self.node.role() == Role::Active,
+            protected: self.node.is_protected(),
+            epoch: self.node.epoch(),
+        };
+    }
+
+    /// Counts deadlines within one millisecond: a node that is never done turns in circles.
+    pub fn spin(&mut self, now_us: u64) -> u32 {
+        if now_us / 1000 != self.spin_at_us / 1000 {
+            self.spins = 0;
+        }
+        self.spin_at_us = now_us;
+        self.spins += 1;
+        self.spins
+    }
+}
+
+pub struct Machine {
+    pub powered: bool,
+    /// Its cable is plugged in.
+    pub connected: bool,
+    pub boot: u64,
+    pub booted_at_us: u64,
+    /// How far its wall clock is off, in microseconds.
+    pub wall_skew_us: u64,
+    /// The service address is on its interface.
+    pub has_address: bool,
+    /// The parent's: the epoch for which the address was claimed.
+    pub claim: Option<Epoch>,
+    /// The parent's: the stamp as of the daemon's death.
+    pub last_stamp: Stamp,
+    pub last_incarnation: Incarnation,
+    /// An operator has stopped the daemon: nobody starts it again by himself.
+    pub stopped: bool,
+    pub daemon: Option<Daemon>,
+    pub disk: Disk,
+    /// The store of call records, unique by identity.
+    pub records: BTreeMap<String, Record>,
+}
+
+impl Machine {
+    pub fn new(wall_skew_us: u64, booted_at_us: u64) -> Self {
+        Self {
+            powered: true,
+            connected: true,
+            boot: 1,
+            booted_at_us,
+            wall_skew_us,
+            has_address: false,
+            claim: None,
+            last_stamp: Stamp::default(),
+            last_incarnation: Incarnation::default(),
+            stopped: false,
+            daemon: None,
+            disk: Disk::default(),
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// This machine's monotonic clock.
+    pub fn local(&self, now_us: u64) -> LocalTime {
+        LocalTime(now_us.saturating_sub(self.booted_at_us))
+    }
+
+    pub fn is_reachable(&self) -> bool {
+        self.powered && self.connected
+    }
+
+    pub fn daemon_of(&mut self, life: u64) -> Option<&mut Daemon> {
+        self.daemon.as_mut().filter(|daemon| daemon.life == life)
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.node.role() == Role::Active)
+    }
+}

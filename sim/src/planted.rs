@@ -1,0 +1,166 @@
+//! Faults planted on purpose, so that it is known that the checkers bite. Each is a wrapper at the boundary between a
+//! node and its shell: the product has no switch for any of them.
+
+mod commit;
+mod messages;
+mod relays;
+mod resync;
+
+use node::media::relay::Relay;
+use node::pbx::record::Record;
+use node::{Action, Event, Node, Now};
+
+use crate::exhaustive::{self, Death, Outcome};
+use crate::reference::Reference;
+
+/// The first byte of what one node sends to the other.
+const HEARTBEAT: u8 = 1;
+const LOG: u8 = 2;
+
+/// A wrapper around the nodes. By default everything passes untouched.
+pub trait Plant: Send {
+    /// How often the fault was in fact committed: one that never was proves nothing.
+    fn planted(&self) -> u64;
+
+    /// Whether each node is to get a twin, made of the very same things.
+    fn wants_twins(&self) -> bool {
+        false
+    }
+
+    /// A daemon has started on this machine.
+    fn started(&mut self, _machine: usize, _twin: Option<Node>) {}
+
+    /// An event on its way into the node of this machine.
+    fn event(&mut self, _machine: usize, _now: Now, _event: &Event) {}
+
+    /// What a step of the node of this machine wants done.
+    fn actions(&mut self, _machine: usize, _actions: &mut Vec<Action>) {}
+
+    /// The relay of this machine, after an action has changed it.
+    fn relay(&mut self, _machine: usize, _relay: &mut Relay) {}
+
+    /// The identity under which this machine's store keeps a record.
+    fn record_identity(&mut self, _machine: usize, record: &Record) -> String {
+        record.identity.clone()
+    }
+
+    /// A datagram of the peer on its way to this machine.
+    fn peer_datagram(&mut self, _machine: usize, bytes: Vec<u8>) -> Vec<u8> {
+        bytes
+    }
+
+    /// The daemon of this machine has died; `other` is the node that is left.
+    fn died(&mut self, _machine: usize, _other: Option<&mut Node>) {}
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    OutputBeforeCommit,
+    CseqReused,
+    ProvisionalNotSentAgain,
+    RecordIdentityByWriter,
+    StaleEpochAccepted,
+    ResyncWithoutChecksum,
+    RelaysSwapped,
+}
+
+pub const ALL: [Planted; 7] = [
+    Planted::OutputBeforeCommit,
+    Planted::CseqReused,
+    Planted::ProvisionalNotSentAgain,
+    Planted::RecordIdentityByWriter,
+    Planted::StaleEpochAccepted,
+    Planted::ResyncWithoutChecksum,
+    Planted::RelaysSwapped,
+];
+
+/// What came of a planted fault.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub planted: Planted,
+    /// Runs in which the fault was committed, and those of them that a checker stopped.
+    pub committed: usize,
+    pub caught: usize,
+    /// The first one that was caught.
+    pub first: Option<Outcome>,
+}
+
+impl Planted {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutputBeforeCommit => "output-before-commit",
+            Self::CseqReused => "cseq-reused",
+            Self::ProvisionalNotSentAgain => "provisional-not-sent-again",
+            Self::RecordIdentityByWriter => "record-identity-by-writer",
+            Self::StaleEpochAccepted => "stale-epoch-accepted",
+            Self::ResyncWithoutChecksum => "resync-without-checksum",
+            Self::RelaysSwapped => "relays-swapped",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        ALL.into_iter().find(|planted| planted.name() == name)
+    }
+
+    /// How it is planted.
+    pub fn how(self) -> &'static str {
+        match self {
+            Self::OutputBeforeCommit => {
+                "the survivor is put back to a twin that never got the log of the last 30 ms, as if nobody had waited for it"
+            }
+            Self::CseqReused => "a survivor's BYE leaves with the CSeq of the INVITE",
+            Self::ProvisionalNotSentAgain => "the 18x responses that a survivor sends again are dropped",
+            Self::RecordIdentityByWriter => "each store writes an identity of its own",
+            Self::StaleEpochAccepted => {
+                "after a cut the old node's epoch is raised in its heartbeats and the new one's lowered"
+            }
+            Self::ResyncWithoutChecksum => {
+                "a registration in a snapshot on the wire is changed, and every checksum after it made to fit"
+            }
+            Self::RelaysSwapped => "on one machine the ports of two calls forward to each other's parties",
+        }
+    }
+
+    fn plant(self) -> Box<dyn Plant> {
+        match self {
+            Self::OutputBeforeCommit => Box::new(commit::OutputBeforeCommit::default()),
+            Self::CseqReused => Box::new(messages::CseqReused::default()),
+            Self::ProvisionalNotSentAgain => Box::new(messages::ProvisionalNotSentAgain::default()),
+            Self::RecordIdentityByWriter => Box::new(messages::RecordIdentityByWriter::default()),
+            Self::StaleEpochAccepted => Box::new(messages::StaleEpochAccepted::default()),
+            Self::ResyncWithoutChecksum => Box::new(resync::ResyncWithoutChecksum::default()),
+            Self::RelaysSwapped => Box::new(relays::RelaysSwapped::default()),
+        }
+    }
+
+    /// The call and the death with which it shows.
+    fn stage(self) -> (Reference, Death) {
+        match self {
+            Self::OutputBeforeCommit | Self::ProvisionalNotSentAgain => (Reference::Answered, Death::Kill),
+            Self::CseqReused => (Reference::CallerHangsUp, Death::Kill),
+            Self::RecordIdentityByWriter => (Reference::Busy, Death::Kill),
+            Self::StaleEpochAccepted => (Reference::Answered, Death::Cut),
+            Self::ResyncWithoutChecksum => (Reference::Cancelled, Death::Cut),
+            Self::RelaysSwapped => (Reference::TwoAtOnce, Death::Kill),
+        }
+    }
+
+    /// Plays its call with a crash at every place, and tells how often the fault was committed and caught.
+    pub fn prove(self, seed: u64) -> Proof {
+        let (call, death) = self.stage();
+        let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
+        let dry = exhaustive::run(call, death, None, seed, false, None);
+        for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
+            let outcome = exhaustive::run(call, death, Some(point), seed, false, Some(self.plant()));
+            if outcome.planted == 0 {
+                continue;
+            }
+            proof.committed += 1;
+            if outcome.failure.is_some() {
+                proof.caught += 1;
+                proof.first.get_or_insert(outcome);
+            }
+        }
+        proof
+    }
+}

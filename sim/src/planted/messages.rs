@@ -1,0 +1,128 @@
+//! Faults in single messages: a CSeq used twice, a response that is not sent again, a record's name, an epoch.
+
+use node::base::{Epoch, NodeIndex};
+use node::cluster::{Heartbeat, Role};
+use node::pbx::record::Record;
+use node::{Action, Node};
+
+use super::{HEARTBEAT, Plant};
+
+/// Which machine has taken over from the other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Survivors([bool; 2]);
+
+impl Survivors {
+    fn other_died(&mut self, machine: usize) {
+        self.0[1 - machine] = true;
+    }
+
+    fn contains(self, machine: usize) -> bool {
+        self.0[machine]
+    }
+}
+
+#[derive(Default)]
+pub struct CseqReused {
+    survivors: Survivors,
+    planted: u64,
+}
+
+impl Plant for CseqReused {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn actions(&mut self, machine: usize, actions: &mut Vec<Action>) {
+        if !self.survivors.contains(machine) {
+            return;
+        }
+        for action in actions {
+            let Action::Send { bytes, .. } = action else { continue };
+            let text = String::from_utf8_lossy(bytes);
+            if text.starts_with("BYE ") && text.contains("CSeq: 2 BYE") {
+                *bytes = text.replace("CSeq: 2 BYE", "CSeq: 1 BYE").into_bytes();
+                self.planted += 1;
+            }
+        }
+    }
+
+    fn died(&mut self, machine: usize, _other: Option<&mut Node>) {
+        self.survivors.other_died(machine);
+    }
+}
+
+#[derive(Default)]
+pub struct ProvisionalNotSentAgain {
+    planted: u64,
+}
+
+impl Plant for ProvisionalNotSentAgain {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn actions(&mut self, _machine: usize, actions: &mut Vec<Action>) {
+        // The step that takes the media over is the one that sends again.
+        if !actions.iter().any(|action| matches!(action, Action::MediaTakenOver)) {
+            return;
+        }
+        let before = actions.len();
+        actions.retain(|action| !matches!(action, Action::Send { bytes, .. } if bytes.starts_with(b"SIP/2.0 18")));
+        self.planted += (before - actions.len()) as u64;
+    }
+}
+
+#[derive(Default)]
+pub struct RecordIdentityByWriter {
+    planted: u64,
+}
+
+impl Plant for RecordIdentityByWriter {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn record_identity(&mut self, machine: usize, record: &Record) -> String {
+        self.planted += 1;
+        format!("{}-{machine}", record.identity)
+    }
+}
+
+/// Once both nodes are active, the one with the older epoch wins.
+#[derive(Default)]
+pub struct StaleEpochAccepted {
+    /// What each machine last said that it leads.
+    leads: [Option<Epoch>; 2],
+    /// The machine whose older reign is taken for the newer one.
+    stale: Option<usize>,
+    planted: u64,
+}
+
+impl Plant for StaleEpochAccepted {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn peer_datagram(&mut self, machine: usize, bytes: Vec<u8>) -> Vec<u8> {
+        let from = 1 - machine;
+        let Some(mut heartbeat) = bytes
+            .split_first()
+            .filter(|(kind, _)| **kind == HEARTBEAT)
+            .and_then(|(_, rest)| Heartbeat::decode(rest).ok())
+        else {
+            return bytes;
+        };
+        self.leads[from] = (heartbeat.role == Role::Active).then_some(heartbeat.epoch);
+        if let (None, [Some(first), Some(second)]) = (self.stale, self.leads) {
+            self.stale = Some(if first < second { 0 } else { 1 });
+        }
+        let Some(stale) = self.stale else { return bytes };
+        self.planted += 1;
+        heartbeat.epoch = if from == stale {
+            Epoch { number: heartbeat.epoch.number + 10, node: NodeIndex(from as u8) }
+        } else {
+            Epoch::default()
+        };
+        std::iter::once(HEARTBEAT).chain(heartbeat.encode()).collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! What is going to happen, in the order of virtual time. Equal times keep the order in which they were scheduled, so
+//! that a run depends on nothing but its seed.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+
+use node::base::{Epoch, Incarnation};
+use node::cluster::Durable;
+use node::media::relay::Learned;
+use node::pbx::record::Record;
+
+/// One thing that happens to the world at one instant.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A datagram from a phone has reached the switch and is looking for the service address.
+    ToService {
+        local_port: u16,
+        source: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// A datagram has reached a phone's SIP port.
+    ToPhone {
+        phone: usize,
+        source: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// A datagram has reached a phone's RTP port.
+    MediaToPhone {
+        phone: usize,
+        bytes: Vec<u8>,
+    },
+    /// A datagram of the peer has reached this machine.
+    ToPeer {
+        machine: usize,
+        link: u8,
+        bytes: Vec<u8>,
+    },
+    /// A farewell of the peer's parent has reached this machine.
+    Farewell {
+        machine: usize,
+        incarnation: Incarnation,
+    },
+    /// The parent says farewell for a daemon that has died, once more.
+    SayFarewell {
+        machine: usize,
+        boot: u64,
+        incarnation: Incarnation,
+    },
+    /// A node's deadline.
+    NodeTimer {
+        machine: usize,
+        life: u64,
+    },
+    /// The disk has finished the oldest write of the journal.
+    JournalDone {
+        machine: usize,
+        life: u64,
+    },
+    /// The disk has synced what the journal had written when the sync began.
+    JournalSynced {
+        machine: usize,
+        boot: u64,
+        entries: usize,
+        generation: u64,
+    },
+    DurableKept {
+        machine: usize,
+        life: u64,
+        durable: Durable,
+    },
+    RecordStored {
+        machine: usize,
+        life: u64,
+        record: Box<Record>,
+    },
+    AddressAdded {
+        machine: usize,
+        life: u64,
+        epoch: Epoch,
+    },
+    /// A kept address of a dead daemon runs out of its lease, unless it was claimed again.
+    LeaseOver {
+        machine: usize,
+        boot: u64,
+        claim: Epoch,
+    },
+    PbxRead {
+        machine: usize,
+        life: u64,
+        asked_by: Option<u64>,
+    },
+    MediaLearned {
+        machine: usize,
+        life: u64,
+        learned: Learned,
+    },
+    /// The parent process learns that its daemon is dead.
+    DeathNoticed {
+        machine: usize,
+        boot: u64,
+    },
+    StartDaemon {
+        machine: usize,
+        boot: u64,
+        resume: Option<Epoch>,
+    },
+    /// The machine's power is back.
+    Boot {
+        machine: usize,
+    },
+    Carrier {
+        machine: usize,
+        life: u64,
+        up: bool,
+    },
+    PlugIn {
+        machine: usize,
+    },
+    PhoneTimer {
+        phone: usize,
+        at_us: u64,
+    },
+    AudioTick {
+        phone: usize,
+    },
+    /// The checkers look at everything that lasts.
+    Sweep,
+}
+
+struct Scheduled {
+    at_us: u64,
+    sequence: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at_us, self.sequence).cmp(&(other.at_us, other.sequence))
+    }
+}
+
+#[derive(Default)]
+pub struct Queue {
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
+}
+
+impl Queue {
+    pub fn push(&mut self, at_us: u64, happening: Happening) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Scheduled { at_us, sequence: self.sequence, happening }));
+    }
+
+    /// The next thing that happens not later than `until_us`, and when.
+    pub fn pop(&mut self, until_us: u64) -> Option<(u64, Happening)> {
+        if self.heap.peek().is_none_or(|Reverse(first)| first.at_us > until_us) {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(first)| (first.at_us, first.happening))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Datagrams on their way: phones, the service address, the peer.
+
+use std::net::SocketAddr;
+
+use node::Event;
+use node::base::{Epoch, Incarnation};
+use phone::PhoneInput;
+
+use super::carry::first_line;
+use super::{SERVICE_PORT, World, service};
+use crate::network::Path;
+use crate::queue::Happening;
+
+impl World {
+    /// The machine that gets what is for the service address: the one that the switch believes in, if it has the
+    /// address and can be reached.
+    fn serving(&self) -> Option<usize> {
+        let machine = self.network.learned?;
+        let of = &self.machines[machine];
+        (of.is_reachable() && of.has_address).then_some(machine)
+    }
+
+    pub(super) fn service_gets(&mut self, local_port: u16, source: SocketAddr, mut bytes: Vec<u8>) {
+        let Some(machine) = self.serving() else { return };
+        let local = self.machines[machine].local(self.now_us);
+        let Some(daemon) = self.machines[machine].daemon.as_mut() else { return };
+        let life = daemon.life;
+        if local_port == SERVICE_PORT {
+            self.trace(|| format!("node {machine}: <- {source}: {}", first_line(&bytes)));
+            return self.tell(machine, life, Event::Datagram { local: service(SERVICE_PORT), source, bytes });
+        }
+        let forward = daemon.relay.handle(local, local_port, source, &mut bytes);
+        let learned = daemon.relay.learned();
+        for learned in learned {
+            let delay_us = 200 + self.random.below(800);
+            self.after(delay_us, Happening::MediaLearned { machine, life, learned });
+        }
+        if let Some(forward) = forward {
+            self.media_out(machine, forward.destination, bytes);
+        }
+    }
+
+    fn media_out(&mut self, machine: usize, destination: SocketAddr, bytes: Vec<u8>) {
+        if !self.machines[machine].is_reachable() || !self.machines[machine].has_address {
+            return;
+        }
+        let Some(phone) = self.handsets.iter().position(|handset| handset.media_address == destination) else { return };
+        let ways = self.network.transit(&mut self.random, Path::ToPhones);
+        if ways[0].is_none() {
+            self.network_lost(phone);
+        }
+        for delay_us in ways.into_iter().flatten() {
+            self.after(delay_us, Happening::MediaToPhone { phone, bytes: bytes.clone() });
+        }
+    }
+
+    /// The network lost audio that was to be heard at this phone.
+    pub(super) fn network_lost(&mut self, phone: usize) {
+        if let Some((at, side)) = self.handsets[phone].voice.as_ref().map(|voice| (voice.conversation, voice.side)) {
+            self.checks.network_lost(self.now_us, at, side);
+        }
+    }
+
+    /// A SIP datagram of a node. Without the address it cannot leave: that is a fence.
+    pub(super) fn send(&mut self, machine: usize, local: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
+        if !self.machines[machine].is_reachable() || !self.machines[machine].has_address {
+            return;
+        }
+        let Some(phone) = self.handsets.iter().position(|handset| handset.address == destination) else {
+            let text = format!("node {machine} sends to {destination}, where nobody is: {}", first_line(&bytes));
+            return self.checks.fail(self.now_us, "stray", text);
+        };
+        for delay_us in self.network.transit(&mut self.random, Path::ToPhones).into_iter().flatten() {
+            self.after(delay_us, Happening::ToPhone { phone, source: local, bytes: bytes.clone() });
+        }
+    }
+
+    pub(super) fn phone_gets(&mut self, phone: usize, source: SocketAddr, bytes: &[u8]) {
+        self.trace(|| format!("phone {}: {}", self.handsets[phone].user, first_line(bytes)));
+        self.handset(phone, PhoneInput::Datagram { source, bytes });
+    }
+
+    pub(super) fn peer_gets(&mut self, machine: usize, link: u8, bytes: Vec<u8>) {
+        if !self.machines[machine].is_reachable() {
+            return;
+        }
+        let bytes = match self.plant.as_mut() {
+            Some(plant) => plant.peer_datagram(machine, bytes),
+            None => bytes,
+        };
+        let Some(life) = self.machines[machine].daemon.as_ref().map(|daemon| daemon.life) else { return };
+        self.tell(machine, life, Event::Peer { link, bytes });
+    }
+
+    pub(super) fn farewell(&mut self, machine: usize, incarnation: Incarnation) {
+        if !self.machines[machine].is_reachable() {
+            return;
+        }
+        let Some(life) = self.machines[machine].daemon.as_ref().map(|daemon| daemon.life) else { return };
+        self.tell(machine, life, Event::Farewell { incarnation });
+    }
+
+    pub(super) fn say_farewell(&mut self, machine: usize, boot: u64, incarnation: Incarnation) {
+        let of = &self.machines[machine];
+        if !of.is_reachable() || of.boot != boot {
+            return;
+        }
+        for link in 0..self.plan.links {
+            let ways = self.network.transit(&mut self.random, Path::Link { link, from: machine });
+            for delay_us in ways.into_iter().flatten() {
+                self.after(delay_us, Happening::Farewell { machine: 1 - machine, incarnation });
+            }
+        }
+    }
+
+    /// The parent has added the address.
+    pub(super) fn address_added(&mut self, machine: usize, life: u64, epoch: Epoch) {
+        let of = &mut self.machines[machine];
+        if !of.powered || of.claim != Some(epoch) || of.daemon_of(life).is_none() {
+            return;
+        }
+        of.has_address = true;
+        self.trace(|| format!("machine {machine}: has the service address for {epoch}"));
+        self.tell(machine, life, Event::Claimed { epoch });
+    }
+}

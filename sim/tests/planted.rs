@@ -1,0 +1,45 @@
+//! The checkers bite: each planted fault is caught, and the same run without it is clean (see `exhaustive`).
+
+use sim::planted::Planted;
+
+fn caught(planted: Planted) {
+    let proof = planted.prove(1);
+    assert!(proof.committed > 0, "{} was never committed", planted.name());
+    let failure = proof.first.and_then(|outcome| outcome.failure);
+    assert!(failure.is_some(), "{} was committed {} times and never caught", planted.name(), proof.committed);
+}
+
+#[test]
+fn output_before_commit() {
+    caught(Planted::OutputBeforeCommit);
+}
+
+#[test]
+fn cseq_reused() {
+    caught(Planted::CseqReused);
+}
+
+#[test]
+fn provisional_not_sent_again() {
+    caught(Planted::ProvisionalNotSentAgain);
+}
+
+#[test]
+fn record_identity_by_writer() {
+    caught(Planted::RecordIdentityByWriter);
+}
+
+#[test]
+fn stale_epoch_accepted() {
+    caught(Planted::StaleEpochAccepted);
+}
+
+#[test]
+fn resync_without_checksum() {
+    caught(Planted::ResyncWithoutChecksum);
+}
+
+#[test]
+fn relays_swapped() {
+    caught(Planted::RelaysSwapped);
+}
