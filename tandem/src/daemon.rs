@@ -30,7 +30,7 @@ use world::World;
 /// The parent wants a stamp each 20 ms at least.
 const STAMP_EVERY: Duration = Duration::from_millis(10);
 
-/// How often the interface is asked whether it has a carrier.
+/// How often the interface is asked whether it has a carrier, even when no change is reported.
 const CARRIER_EVERY: Duration = Duration::from_millis(100);
 
 /// Above RTP and whatever else the machine does, below the parent: heartbeats must leave in time.
@@ -126,7 +126,8 @@ impl Daemon {
         self.world.drop_unused_sockets();
         loop {
             self.wait()?;
-            // Everything that waits is read before any silence is judged.
+            // Everything that waits is read before any silence is judged, a lost carrier first of all.
+            self.ask_carrier()?;
             self.read_links(&mut link_batch)?;
             self.read_parent()?;
             self.read_inbox()?;
@@ -136,7 +137,6 @@ impl Daemon {
             }
             self.world.link_timeouts(local_now());
             self.stamp()?;
-            self.ask_carrier()?;
             if self.world.stopped {
                 self.parent.stopping_done().into_diagnostic()?;
                 return Ok(());
@@ -159,6 +159,7 @@ impl Daemon {
             PollFd::new(self.parent.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
         ];
+        fds.extend(self.world.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
         fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         // Rounded up: waking a little late is better than spinning.
@@ -259,7 +260,7 @@ impl Daemon {
 
     fn ask_carrier(&mut self) -> Result<()> {
         let now = local_now();
-        if now < self.carrier_asked + CARRIER_EVERY {
+        if !self.world.links_changed() && now < self.carrier_asked + CARRIER_EVERY {
             return Ok(());
         }
         self.carrier_asked = now;

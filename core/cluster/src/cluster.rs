@@ -106,6 +106,7 @@ pub struct Cluster {
     clock: ClusterClock,
     #[n(10)]
     position: Position,
+    /// Active: when a phone was last heard since the peer was lost.
     #[n(11)]
     heard_phones_at: Option<ClusterTime>,
     #[n(12)]
@@ -396,9 +397,12 @@ impl Cluster {
         self.position = position;
     }
 
-    /// When anything was last received from a phone, for the heartbeats.
+    /// Something was received from a phone. It counts while we serve without the peer: then it shows, when a split
+    /// heals, that it was not we who were cut off.
     pub fn set_heard_phones_at(&mut self, at: ClusterTime) {
-        self.heard_phones_at = Some(at);
+        if self.role == Role::Active && !self.peer.view.up {
+            self.heard_phones_at = Some(at);
+        }
     }
 
     /// Cluster time that an entry of the log carries: ours is never behind it.

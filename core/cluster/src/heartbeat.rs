@@ -66,7 +66,7 @@ pub struct Heartbeat {
     pub carrier: bool,
     #[n(12)]
     pub cluster_time: ClusterTime,
-    /// When it last received anything from a phone.
+    /// Active: when it last received anything from a phone since it lost the peer.
     #[n(13)]
     pub heard_phones_at: Option<ClusterTime>,
     /// The peer's incarnation that it hears. Since incarnations are random, this proves that the heartbeat was made

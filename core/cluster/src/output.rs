@@ -1,5 +1,6 @@
 //! What the cluster machine asks of its owner, and what it has to report.
 
+use std::fmt;
 use std::time::Duration;
 
 use base::{Epoch, Incarnation, NodeIndex};
@@ -52,7 +53,7 @@ pub enum Notice {
     EpochNotReserved { epoch: Epoch },
     /// The peer claims to be active in an epoch that is over.
     StaleEpochRefused { epoch: Epoch, known: Epoch },
-    /// Both were active; the greater epoch stays.
+    /// Both were active.
     DoubleActive { own: Epoch, peer: Epoch },
     /// Took the role without having had everything: what the former active one told the phones last may be lost.
     TookOverUnsynced,
@@ -64,6 +65,32 @@ pub enum Notice {
     HeartbeatRefused { incarnation: Incarnation, link: u8 },
     /// A hand-over came while we were no standby.
     HandOverRefused,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalled { late } => {
+                write!(f, "we were not scheduled for {} ms; the peer gets a full grace period", late.as_millis())
+            }
+            Self::EpochNotReserved { epoch } => write!(f, "took epoch {epoch} before the disk had it"),
+            Self::StaleEpochRefused { epoch, known } => {
+                write!(f, "refused the peer's claim to be active in epoch {epoch}: epoch {known} is known")
+            }
+            Self::DoubleActive { own, peer } => write!(f, "both nodes were active, here {own}, there {peer}"),
+            Self::TookOverUnsynced => {
+                f.write_str("took over without having had everything; what phones were told last may be lost")
+            }
+            Self::NoCarrier => f.write_str("the role is free, but without a carrier we do not take it"),
+            Self::SameIndex { index } => {
+                write!(f, "the peer is configured as the same node {} of the pair as we are; it is ignored", index.0)
+            }
+            Self::HeartbeatRefused { incarnation, link } => {
+                write!(f, "refused an old heartbeat of incarnation {:016x} on link {link}", incarnation.0)
+            }
+            Self::HandOverRefused => f.write_str("a hand-over came while we were no standby"),
+        }
+    }
 }
 
 /// Why an operator's switchover does not happen.

@@ -105,7 +105,7 @@ impl fmt::Display for Tell {
                 write!(f, "protected again after {:.3} s", unprotected.as_secs_f64())
             }
             Self::Unprotected { cause } => write!(f, "unprotected: {cause}"),
-            Self::Cluster(notice) => write!(f, "{notice:?}"),
+            Self::Cluster(notice) => notice.fmt(f),
             Self::HandOver { step } => write!(f, "hand-over: {step}"),
             Self::Trouble(text) => f.write_str(text),
         }

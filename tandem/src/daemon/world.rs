@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -12,7 +12,7 @@ use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
 use net::link::Link;
 use net::neighbours::Neighbours;
-use net::netlink::Addresses;
+use net::netlink::{Addresses, Subscription};
 use net::parent::{HeldSocket, ParentHandle};
 use net::rtp::RtpThreads;
 use net::sockets::{UdpOptions, bind_udp};
@@ -108,6 +108,8 @@ pub struct World {
 struct Interface {
     name: String,
     addresses: Addresses,
+    /// Tells at once when a link changes, long before a heartbeat is missed.
+    changes: Option<Subscription>,
     neighbours: Option<Neighbours>,
     carrier: bool,
 }
@@ -128,6 +130,9 @@ impl World {
             Some(name) => Some(Interface {
                 name: name.clone(),
                 addresses: Addresses::open().into_diagnostic()?,
+                changes: net::netlink::subscribe()
+                    .inspect_err(|error| tracing::warn!(%error, "a lost carrier is noticed late"))
+                    .ok(),
                 neighbours: Neighbours::open(name)
                     .inspect_err(|error| tracing::warn!(%error, "neighbours cannot be told that the address moved"))
                     .ok(),
@@ -215,6 +220,17 @@ impl World {
                 peer.send(&bytes);
             }
         }
+    }
+
+    /// What wakes the loop when a link changes.
+    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.interface.as_ref()?.changes.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Something about links has changed since this was last asked.
+    pub fn links_changed(&mut self) -> bool {
+        let changes = self.interface.as_mut().and_then(|interface| interface.changes.as_mut());
+        changes.is_some_and(|changes| !changes.events().is_empty())
     }
 
     /// Whether the interface has a carrier, when that is news.

@@ -103,6 +103,7 @@ impl Cluster {
         out.push(Output::PeerDown { incarnation });
         self.end_double_active(now);
         self.in_step_since = None;
+        self.heard_phones_at = None;
         if self.role == Role::Active && !self.alone {
             self.alone = true;
             self.heartbeat_due = true;
@@ -138,6 +139,7 @@ impl Cluster {
         let reserved = self.next_is_reserved();
         let epoch = if reserved { self.reserved } else { self.next_epoch() };
         self.role = Role::Active;
+        self.heard_phones_at = None;
         self.epoch = epoch;
         self.at_once = false;
         self.alone = true;
@@ -162,6 +164,7 @@ impl Cluster {
         // A hand-over that ends in another's reign has succeeded.
         self.hand_over_until = None;
         self.role = Role::Standby;
+        self.heard_phones_at = None;
         self.epoch = epoch;
         self.at_once = false;
         self.synced = false;
@@ -205,16 +208,20 @@ impl Cluster {
         }
     }
 
-    /// Both are active. The greater epoch stays, and tells the neighbours again, because some of them listened to the
-    /// other one.
+    /// Both are active. The side that has heard phones since the split stays, whatever the numbers say; where both or
+    /// neither have, the greater epoch. Who stays takes a number beyond both, and tells the neighbours again, because
+    /// some of them listened to the other one.
     fn weigh_rival(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {
         if !self.double_active && self.hand_over_until.is_none() {
             out.push(Output::Notice(Notice::DoubleActive { own: self.epoch, peer: heartbeat.epoch }));
         }
-        if heartbeat.epoch > self.epoch {
-            self.learn(heartbeat.epoch, out);
-            self.become_standby(now, heartbeat.epoch, out);
+        let greater = heartbeat.epoch > self.epoch;
+        self.learn(heartbeat.epoch, out);
+        if self.heard_more(heartbeat).map_or(greater, |we_did| !we_did) {
+            self.become_standby(now, self.known, out);
             self.told_alone = heartbeat.alone;
+        } else if greater {
+            self.take_over(now, out);
         } else if !self.double_active {
             self.double_active = true;
             self.neighbours.start(now);
@@ -233,10 +240,19 @@ impl Cluster {
         if !self.peer.view.hears_us {
             return;
         }
-        if self.leads() {
+        if self.heard_more(heartbeat).unwrap_or_else(|| self.leads()) {
             self.take_over(now, out);
         } else {
             self.become_standby(now, heartbeat.epoch, out);
+        }
+    }
+
+    /// Which side alone has heard phones since the two lost each other: true for us, `None` when that does not tell.
+    fn heard_more(&self, heartbeat: &Heartbeat) -> Option<bool> {
+        match (self.heard_phones_at.is_some(), heartbeat.heard_phones_at.is_some()) {
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whole scenarios of a pair: start, kill, cut, farewell, restart, switchover, split and heal.
 
-use base::{Incarnation, LocalTime, Position};
+use base::{ClusterTime, Incarnation, LocalTime, Position};
 
 use super::pair::{A, B, Pair, at, epoch, settings};
 use crate::cluster::{Failback, ResumeActive};
@@ -183,6 +183,46 @@ fn cut_links_make_two_active_nodes_and_the_heal_leaves_the_greater_epoch() {
     assert_eq!(pair.node(A).epoch(), epoch(2, 1));
 }
 
+/// Splits the pair, lets some of the nodes hear a phone meanwhile, and heals it.
+fn healed_after_phones_spoke_to(nodes: &[usize]) -> Pair {
+    let mut pair = Pair::in_step();
+    pair.mute = [true, true];
+    pair.run(10_000);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Active)]);
+    for node in nodes {
+        pair.node(*node).set_heard_phones_at(ClusterTime(7));
+    }
+    pair.mute = [false, false];
+    pair.run(6_000);
+    pair
+}
+
+#[test]
+fn the_side_that_heard_phones_during_a_split_stays_whatever_the_numbers_say() {
+    let mut pair = healed_after_phones_spoke_to(&[A]);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
+    assert_eq!(pair.node(A).epoch(), epoch(3, 0), "a number beyond both");
+    assert_eq!(pair.count(A, became_standby), 0);
+    let mut pair = healed_after_phones_spoke_to(&[B]);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+    assert_eq!(pair.node(B).epoch(), epoch(2, 1));
+}
+
+#[test]
+fn where_both_sides_heard_phones_the_greater_epoch_stays() {
+    let pair = healed_after_phones_spoke_to(&[A, B]);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+}
+
+#[test]
+fn phones_that_were_heard_before_a_pause_do_not_count() {
+    let mut pair = Pair::in_step();
+    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.stall(A, 1_000);
+    pair.run(3_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)], "the one that slept yields");
+}
+
 #[test]
 fn a_link_that_is_deaf_one_way_does_not_flap() {
     let mut pair = Pair::in_step();
@@ -305,7 +345,9 @@ fn a_node_without_a_carrier_hands_over_and_never_takes_over() {
     assert_eq!(pair.node(A).role(), Role::Standby);
     assert_eq!(pair.count(A, |output| *output == Output::Notice(Notice::NoCarrier)), 1);
     pair.input(A, |node, now| node.carrier(now, true));
-    assert_eq!(pair.node(A).role(), Role::Active);
+    assert_eq!(pair.node(A).role(), Role::Standby, "nothing could be heard, so that the silence proves nothing yet");
+    let took = pair.until(A, Role::Active, 4_000);
+    assert!(took >= 120, "{took} ms");
 }
 
 #[test]

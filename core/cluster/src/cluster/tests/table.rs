@@ -137,7 +137,11 @@ fn starting_and_each_other_input() {
         assert_eq!(told(cluster.timeout(millis(at))), []);
     }
     assert_eq!(told(cluster.timeout(millis(1_500))), [Output::Notice(Notice::NoCarrier)]);
-    let outputs = told(cluster.carrier(millis(1_501), true));
+    assert_eq!(told(cluster.carrier(millis(1_501), true)), [], "it listens first: nothing could be heard until now");
+    for at in (1_530..1_620).step_by(30) {
+        assert_eq!(told(cluster.timeout(millis(at))), []);
+    }
+    let outputs = told(cluster.timeout(millis(1_621)));
     let expected = [
         Output::BecomeActive { epoch: epoch(5, 0) },
         Output::EpochKnown { epoch: epoch(5, 0) },
