@@ -323,6 +323,10 @@ impl Cluster {
                 self.alone = !in_step;
                 self.heartbeat_due = true;
             }
+            if in_step {
+                // The split, if there was one, is over.
+                self.heard_phones_at = None;
+            }
             match in_step {
                 true => self.in_step_since = self.in_step_since.or(Some(now)),
                 false => self.in_step_since = None,

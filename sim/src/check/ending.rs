@@ -15,7 +15,8 @@ impl Checks {
         let somebody_gave_up = other.gave_up_us.is_some() || conversation.gave_up_us().is_some();
         let proper = match reason {
             EndReason::HungUp | EndReason::Cancelled | EndReason::Declined(_) => true,
-            EndReason::PeerHungUp => somebody_gave_up,
+            // An answer may cross the end of the ringing.
+            EndReason::PeerHungUp => somebody_gave_up || (rang_out && self.conversations[at].caller().up_us.is_none()),
             EndReason::PeerCancelled => other.gave_up_us.is_some() || rang_out,
             EndReason::Rejected(status) => self.may_reject(at, status, rang_out),
             // A re-INVITE may meet a call that the other side has just ended.

@@ -48,13 +48,15 @@ impl Node {
                 self.stop_asked_by = Some(number);
                 self.take_cluster_outputs(now, outputs);
             }
-            Err(_) => {
-                let outputs = self.cluster.leave(now.local);
-                self.take_cluster_outputs(now, outputs);
-                self.stop_asked_by = None;
-                self.actions.push(Action::Stopped);
-            }
+            Err(_) => self.leave(now),
         }
+    }
+
+    pub(super) fn leave(&mut self, now: Now) {
+        self.stop_asked_by = None;
+        let outputs = self.cluster.leave(now.local);
+        self.take_cluster_outputs(now, outputs);
+        self.actions.push(Action::Stopped);
     }
 
     pub fn status(&self, now: Now) -> Status {

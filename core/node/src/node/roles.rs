@@ -43,6 +43,10 @@ impl Node {
                         peering.cancel_hand_over();
                     }
                     self.actions.push(Action::Tell(Tell::HandOver { step: "failed" }));
+                    if self.stop_asked_by.take().is_some() {
+                        // There is nobody to hand over to any more, and the stop was asked for all the same.
+                        self.leave(now);
+                    }
                 }
                 Output::Notice(notice) => self.actions.push(Action::Tell(Tell::Cluster(notice))),
             }

@@ -215,6 +215,17 @@ fn where_both_sides_heard_phones_the_greater_epoch_stays() {
 }
 
 #[test]
+fn phones_that_were_heard_in_a_split_that_is_over_do_not_hold_up_a_switchover() {
+    let mut pair = healed_after_phones_spoke_to(&[A]);
+    pair.come_into_step(A, B);
+    pair.run(100);
+    pair.input(A, |node, now| node.switch_over(now).unwrap());
+    pair.input(B, |node, now| node.handed_over(now, Position::default()));
+    pair.run(1_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+}
+
+#[test]
 fn phones_that_were_heard_before_a_pause_do_not_count() {
     let mut pair = Pair::in_step();
     pair.node(A).set_heard_phones_at(ClusterTime(7));
