@@ -7,7 +7,7 @@ use sip::{Fields, Method, Request, Response};
 
 use super::{Now, Output, Pbx};
 use crate::authentication::{Proof, user_of};
-use crate::call::{self, CallKey, Step};
+use crate::call::{self, CallKey};
 use crate::configuration::{Endpoint, General, Technology};
 use crate::dialplan::Caller;
 use crate::object::Key;
@@ -141,20 +141,7 @@ impl Pbx {
             return self.refuse(arrival, 404);
         };
         let call_number = self.last_number.next(self.settings.index);
-        let mut said = Vec::new();
-        let mut step = Step {
-            now: now.cluster,
-            wall: now.wall,
-            configuration: &configuration,
-            registrar: &self.registrar,
-            service: self.settings.service,
-            random: &mut self.random,
-            ports: &mut self.port_numbers,
-            out: &mut said,
-        };
-        let call = call::open(&mut step, arrival, endpoint, &caller, call_number, execution);
-        self.keep(now, call);
-        self.say(said);
+        self.step(now, |step| call::open(step, arrival, endpoint, &caller, call_number, execution));
     }
 
     fn answer(&self, request: &Request, status: u16) -> Response {

@@ -10,6 +10,14 @@ impl Pbx {
     /// Runs one step of a call and puts everything that follows from it in its place.
     pub(super) fn with_call(&mut self, now: Now, number: CallNumber, act: impl FnOnce(&mut Call, &mut Step<'_>)) {
         let Some(mut call) = self.calls.remove(&number) else { return };
+        self.step(now, |step| {
+            act(&mut call, step);
+            call
+        });
+    }
+
+    /// Gives a step its surroundings, takes the call in that comes out of it, and passes on what it said.
+    pub(super) fn step(&mut self, now: Now, act: impl FnOnce(&mut Step<'_>) -> Call) {
         let mut said = Vec::new();
         let configuration = self.configuration.clone();
         let mut step = Step {
@@ -22,13 +30,13 @@ impl Pbx {
             ports: &mut self.port_numbers,
             out: &mut said,
         };
-        act(&mut call, &mut step);
+        let call = act(&mut step);
         self.keep(now, call);
         self.say(said);
     }
 
     /// Takes a call in after a step; one that is done leaves.
-    pub(super) fn keep(&mut self, now: Now, call: Call) {
+    fn keep(&mut self, now: Now, call: Call) {
         let number = call.number;
         self.changed.insert(Key::Call(number));
         if !call.is_done() {
@@ -37,7 +45,7 @@ impl Pbx {
         self.index(number, Some(now));
     }
 
-    pub(super) fn say(&mut self, said: Vec<call::Output>) {
+    fn say(&mut self, said: Vec<call::Output>) {
         for output in said {
             match output {
                 call::Output::Send(transmit) => self.outputs.push(Output::Send(transmit)),
