@@ -29,6 +29,8 @@ pub struct Daemon {
     pub incarnation: Incarnation,
     pub relay: Relay,
     pub timer_at_us: Option<u64>,
+    /// When the node was last told that media comes.
+    pub media_told_at_us: u64,
     /// The last stamp that left, and what the next one will say.
     stamp: Stamp,
     next_stamp: Stamp,
@@ -46,6 +48,7 @@ impl Daemon {
             incarnation,
             relay: Relay::new(),
             timer_at_us: None,
+            media_told_at_us: 0,
             stamp: Stamp::default(),
             next_stamp: Stamp::default(),
             stepped_at_us: now_us,

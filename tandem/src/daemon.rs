@@ -20,7 +20,7 @@ use net::parent::{FromParent, ParentHandle};
 use net::sockets::{Batch, receive_many};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use node::cluster::{ResumeActive, Role, Timing};
-use node::{Event, Node, Now, Operator, Settings};
+use node::{Event, MEDIA_HEARD_EVERY, Node, Now, Operator, Settings};
 
 use crate::setup::Setup;
 use inbox::{Inbox, Input};
@@ -100,7 +100,16 @@ pub fn run(setup: &Setup) -> Result<()> {
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
     let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held)?;
     net::realtime::become_realtime(NODE_PRIORITY);
-    Daemon { node, world, inbox, parent, stamped: LocalTime::ZERO, carrier_asked: LocalTime::ZERO }.run()
+    Daemon {
+        node,
+        world,
+        inbox,
+        parent,
+        stamped: LocalTime::ZERO,
+        carrier_asked: LocalTime::ZERO,
+        media_asked: LocalTime::ZERO,
+    }
+    .run()
 }
 
 /// Both clocks of this machine.
@@ -116,6 +125,7 @@ struct Daemon {
     parent: Arc<ParentHandle>,
     stamped: LocalTime,
     carrier_asked: LocalTime,
+    media_asked: LocalTime,
 }
 
 impl Daemon {
@@ -137,6 +147,7 @@ impl Daemon {
             }
             self.world.link_timeouts(local_now());
             self.stamp()?;
+            self.ask_media()?;
             if self.world.stopped {
                 self.parent.stopping_done().into_diagnostic()?;
                 return Ok(());
@@ -256,6 +267,15 @@ impl Daemon {
         self.stamped = now;
         let active = self.node.role() == Role::Active;
         self.parent.stamp(active, self.node.epoch(), active && self.node.is_protected()).into_diagnostic()
+    }
+
+    fn ask_media(&mut self) -> Result<()> {
+        let now = local_now();
+        if now < self.media_asked + MEDIA_HEARD_EVERY {
+            return Ok(());
+        }
+        self.media_asked = now;
+        if self.world.media_came() { self.step(Event::MediaHeard) } else { Ok(()) }
     }
 
     fn ask_carrier(&mut self) -> Result<()> {

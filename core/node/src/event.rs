@@ -34,11 +34,16 @@ pub enum Event {
     PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
     /// Where the media of a leg really comes from.
     Learned { port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
+    /// Media of phones has come since this was last said; at most every `MEDIA_HEARD_EVERY`.
+    MediaHeard,
     /// Whether the service interface has a carrier.
     Carrier { up: bool },
     /// Somebody asks on the operator's socket; the answer carries the same number.
     Asked { number: u64, operator: Operator },
 }
+
+/// How often `Event::MediaHeard` is said while media comes: well within the time in which a lost peer is noticed.
+pub const MEDIA_HEARD_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What an operator may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ pub mod outbox;
 pub mod status;
 
 pub use action::{Action, Tell};
-pub use event::{Event, Now, Operator};
+pub use event::{Event, MEDIA_HEARD_EVERY, Now, Operator};
 pub use node::{Node, Recovered, Settings};
 pub use status::{Answer, CallLine, PeerLine, PhoneLine, Status};
 

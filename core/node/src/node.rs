@@ -167,8 +167,12 @@ impl Node {
                 if self.takes_input() {
                     let time = self.pbx_now(now);
                     self.pbx.datagram(time, local, source, &bytes);
-                    self.cluster.set_heard_phones_at(time.cluster);
-                    self.heard_phones();
+                    self.heard_phones(now);
+                }
+            }
+            Event::MediaHeard => {
+                if self.takes_input() {
+                    self.heard_phones(now);
                 }
             }
             Event::Peer { link, bytes } => self.peer_datagram(now, link, &bytes),
@@ -227,7 +231,8 @@ impl Node {
     }
 
     /// The first phone that is heard after the peer was lost proves that we are not cut off.
-    fn heard_phones(&mut self) {
+    fn heard_phones(&mut self, now: Now) {
+        self.cluster.set_heard_phones_at(self.cluster.cluster_time(now.local));
         if !self.heard_phones_alone && !self.follower_in_step() {
             self.heard_phones_alone = true;
             self.store_records_again();

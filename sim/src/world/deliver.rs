@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use node::Event;
 use node::base::{Epoch, Incarnation};
+use node::{Event, MEDIA_HEARD_EVERY};
 use phone::PhoneInput;
 
 use super::carry::first_line;
@@ -31,6 +31,11 @@ impl World {
         }
         let forward = daemon.relay.handle(local, local_port, source, &mut bytes);
         let learned = daemon.relay.learned();
+        let news = self.now_us >= daemon.media_told_at_us + MEDIA_HEARD_EVERY.as_micros() as u64;
+        if news {
+            daemon.media_told_at_us = self.now_us;
+            self.tell(machine, life, Event::MediaHeard);
+        }
         for learned in learned {
             let delay_us = 200 + self.random.below(800);
             self.after(delay_us, Happening::MediaLearned { machine, life, learned });

@@ -94,6 +94,7 @@ pub struct World {
     pub stopped: bool,
     held: Held,
     rtp: RtpThreads,
+    packets_seen: u64,
     open_ports: BTreeSet<u16>,
     journal: Journal,
     cdr: CdrStore,
@@ -146,6 +147,7 @@ impl World {
             stopped: false,
             held,
             rtp,
+            packets_seen: 0,
             open_ports: BTreeSet::new(),
             journal,
             cdr,
@@ -220,6 +222,12 @@ impl World {
                 peer.send(&bytes);
             }
         }
+    }
+
+    /// Media has come since this was last asked.
+    pub fn media_came(&mut self) -> bool {
+        let packets = self.rtp.totals().packets_received;
+        std::mem::replace(&mut self.packets_seen, packets) != packets
     }
 
     /// What wakes the loop when a link changes.
