@@ -54,7 +54,8 @@ tidy:
 # Tables, properties and scenarios of every room but the simulator and the lab, which come below.
 unit:
 	$(call say,unit tests)
-	cargo test --locked $(WORKSPACE) --exclude tandem-fuzz --exclude tandem-sim --exclude tandem-lab
+	cargo test --locked --no-fail-fast $(WORKSPACE) --exclude tandem-fuzz --exclude tandem-sim --exclude tandem-lab
+	cargo test --locked $(SELECT) --package tandem-sim --lib
 
 fuzz:
 	$(call say,fuzz: $(FUZZ_CASES) cases of each decoder)
@@ -70,7 +71,7 @@ sim: release
 	$(call say,simulator: $(SEEDS) random worlds)
 	$(TARGET)/release/sim --seeds $(SEEDS)
 	$(call say,simulator: the checkers bite)
-	cargo test --locked --release --package tandem-sim
+	$(TARGET)/release/sim --planted all
 
 # Real processes in network namespaces, and phones that nobody here wrote. Needs root.
 lab: root tools release

@@ -75,6 +75,8 @@ pub struct Checks {
     pub audio_us: u64,
     /// What two ways of a packet may differ by.
     pub jitter_us: u64,
+    /// When phones refused a call by themselves, and which phone.
+    refusals: Vec<(u64, usize)>,
     pub failure: Option<Failure>,
     /// The Dial timeout of the dialplan.
     pub ring_us: u64,
@@ -91,6 +93,7 @@ impl Checks {
             lossy_until_us: 0,
             audio_us,
             jitter_us: 3_000,
+            refusals: Vec::new(),
             failure: None,
             ring_us,
             silences_us: Vec::new(),
@@ -199,7 +202,8 @@ impl Checks {
 
     /// A phone refused a call by itself, because it is busy.
     fn refused(&mut self, now_us: u64, phone: usize, status: u16) {
-        // Nobody tells whose call it was: of several the oldest one was refused first.
+        self.refusals.push((now_us, phone));
+        // Nobody tells whose call it was: of several the oldest one was probably refused first.
         let of_phone = |conversation: &&mut Conversation| {
             let callee = conversation.callee();
             callee.phone == Some(phone)

@@ -36,11 +36,17 @@ impl Checks {
         rung.is_some_and(|rung| now_us + RING_TOLERANCE_US >= rung + self.ring_us)
     }
 
+    /// The called phone has refused some call since this one began: which one it was nobody tells.
+    fn refused_since(&self, at: usize) -> bool {
+        let (began_us, callee) = (self.conversations[at].began_us, self.conversations[at].callee().phone);
+        self.refusals.iter().any(|(at_us, phone)| *at_us >= began_us && Some(*phone) == callee)
+    }
+
     fn may_reject(&self, at: usize, status: u16, rang_out: bool) -> bool {
         let conversation = &self.conversations[at];
         let declined = conversation.callee().gave_up_us.is_some() && conversation.callee().up_us.is_none();
         match status {
-            486 => conversation.refused.is_some() || declined,
+            486 => self.refused_since(at) || declined,
             // The dialplan goes on after Dial's timeout and hangs up.
             480 => rang_out,
             // Given up while the challenge was on its way: no second attempt was made.

@@ -93,10 +93,11 @@ impl Checks {
     fn same(&self, call: &Conversation, record: &RecordLine) -> Result<(), String> {
         let id = call.id;
         let answered = call.callee().up_us.or(call.caller().up_us.filter(|_| call.callee().phone.is_none()));
-        let expected = match (answered, call.refused, call.callee().gave_up_us) {
-            (Some(_), _, _) => "ANSWERED",
-            (None, Some(_), _) | (None, None, Some(_)) => "BUSY",
-            (None, None, None) => "NO ANSWER",
+        let busy = call.invite_status == Some(486) || call.callee().gave_up_us.is_some();
+        let expected = match answered {
+            Some(_) => "ANSWERED",
+            None if busy => "BUSY",
+            None => "NO ANSWER",
         };
         // What crosses a CANCEL may count or not: an answer, also one of Echo, and a refusal.
         let crossed = call.caller().up_us.is_none() && call.caller().gave_up_us.is_some();
@@ -104,6 +105,7 @@ impl Checks {
         let also = match record.disposition.as_str() {
             "NO ANSWER" => crossed || (answered.is_some() && call.caller().up_us.is_none()),
             "ANSWERED" => crossed && by_itself,
+            "BUSY" => crossed && call.refused.is_some(),
             _ => false,
         };
         if record.disposition != expected && !also {
