@@ -79,7 +79,9 @@ pub struct Node {
     /// The peer took too long to acknowledge; it is not waited for until it has caught up.
     lagging: bool,
     /// A phone was heard since the peer was lost, so that it is not we who are cut off.
-    heard_phones_alone: bool,
+    heard_phones_alone: Option<LocalTime>,
+    /// It was heard so long ago without a word of the peer that our store may have what we made of our calls.
+    stores_alone: bool,
     /// Nobody has a peer to wait for, and the disk takes too long; it is not waited for until it has caught up.
     journal_late: bool,
     /// Told when the peer last had everything.
@@ -147,7 +149,8 @@ impl Node {
             journal_bytes: 0,
             claimed: false,
             lagging: false,
-            heard_phones_alone: false,
+            heard_phones_alone: None,
+            stores_alone: false,
             journal_late: false,
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
@@ -230,11 +233,20 @@ impl Node {
         &self.pbx
     }
 
-    /// The first phone that is heard after the peer was lost proves that we are not cut off.
+    /// A phone that is heard after the peer was lost is a sign that it is not we who are cut off.
     fn heard_phones(&mut self, now: Now) {
         self.cluster.set_heard_phones_at(self.cluster.cluster_time(now.local));
-        if !self.heard_phones_alone && !self.follower_in_step() {
-            self.heard_phones_alone = true;
+        if !self.follower_in_step() {
+            self.heard_phones_alone.get_or_insert(now.local);
+        }
+    }
+
+    /// Where a cut heals, a phone may be heard a moment before the peer that has served meanwhile: what our timers made
+    /// of our calls stays void until the peer would have been heard, too. The next heartbeat's wake-up comes in time.
+    fn watch_stores(&mut self, now: Now) {
+        let wait = self.settings.timing.down_after * 2;
+        if !self.stores_alone && self.heard_phones_alone.is_some_and(|at| now.local.since(at) >= wait) {
+            self.stores_alone = true;
             self.store_records_again();
         }
     }
@@ -272,6 +284,7 @@ impl Node {
         self.tell_peer(now);
         self.watch_step(now);
         self.watch_protection(now);
+        self.watch_stores(now);
         let gate = self.gate();
         let acked = self.peer_acked();
         let mut released = self.outbox.release(gate, acked);

@@ -9,7 +9,8 @@ const PAUSE_US: u64 = 1_400_000;
 
 /// How long a phone leaves its call alone after hold or resume. A phone that offers again before the ACK of its last
 /// offer got through may forget to acknowledge that one again.
-const REINVITE_PAUSE_US: u64 = 12_000_000;
+const REINVITE_PAUSE_US: u64 = 4_000_000;
+const REINVITE_PAUSE_LOSSY_US: u64 = 12_000_000;
 
 pub struct People {
     pub next_us: u64,
@@ -51,8 +52,9 @@ impl People {
         if reinvites && world.now_us < self.quiet_until_us[phone] {
             return;
         }
-        if reinvites && world.has_bad_wires() {
-            self.quiet_until_us[phone] = world.now_us + REINVITE_PAUSE_US;
+        if reinvites {
+            let pause_us = if world.has_bad_wires() { REINVITE_PAUSE_LOSSY_US } else { REINVITE_PAUSE_US };
+            self.quiet_until_us[phone] = world.now_us + pause_us;
         }
         if let Some(command) = command {
             world.command(phone, command);

@@ -118,7 +118,8 @@ impl Checks {
             self.close(id, "answer", from.zip(heard), record.answered_us)?;
         }
         // It ends when the server learns that somebody wants it to, or when the phones do.
-        let wanted = [call.gave_up_us(), call.refused_us, call.over_us()].into_iter().flatten().min();
+        let rung_out = answered.is_none().then_some(call.began_us + self.ring_us);
+        let wanted = [call.gave_up_us(), call.refused_us, call.over_us(), rung_out].into_iter().flatten().min();
         self.close(id, "end", wanted.zip(call.over_us()), record.ended_us)
     }
 

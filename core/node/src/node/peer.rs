@@ -228,10 +228,7 @@ impl Node {
     /// A node that has lost its peer and has heard no phone since may be the one that is cut off: what it makes of
     /// its calls by timers alone is void then, and must not reach its store.
     pub(super) fn may_store_records(&self) -> bool {
-        self.cluster.role() != Role::Active
-            || self.settings.links == 0
-            || self.follower_in_step()
-            || self.heard_phones_alone
+        self.cluster.role() != Role::Active || self.settings.links == 0 || self.follower_in_step() || self.stores_alone
     }
 
     pub(super) fn peer_lsn(&self) -> Lsn {
