@@ -228,7 +228,8 @@ impl Checks {
         }
         let proper = match method {
             Method::Bye => status == 200 || (status == 481 && other_gave_up),
-            Method::Cancel => status == 200,
+            // An INVITE that was acknowledged long ago is forgotten before the last CANCEL comes again.
+            Method::Cancel => status == 200 || (status == 481 && conversation.invite_status.is_some()),
             Method::Invite if is_first_invite => status != 408,
             // Glare is settled by trying again; a call that is ending may refuse.
             Method::Invite => matches!(status, 200 | 491) || over_us.is_some() || conversation.gave_up_us().is_some(),

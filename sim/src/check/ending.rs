@@ -30,10 +30,10 @@ impl Checks {
         }
     }
 
-    /// The callee has rung for as long as the dialplan lets it.
+    /// The callee was called for as long as the dialplan lets it ring, and did ring.
     fn rang_out(&self, now_us: u64, at: usize) -> bool {
-        let rung = self.conversations[at].callee().ringing_us;
-        rung.is_some_and(|rung| now_us + RING_TOLERANCE_US >= rung + self.ring_us)
+        let conversation = &self.conversations[at];
+        conversation.callee().ringing_us.is_some() && now_us + RING_TOLERANCE_US >= conversation.began_us + self.ring_us
     }
 
     /// The called phone has refused some call since this one began: which one it was nobody tells.
