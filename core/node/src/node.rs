@@ -53,7 +53,7 @@ pub struct Settings {
 pub struct Recovered {
     pub log: Log,
     pub durable: Durable,
-    /// Cluster time less local time, when this machine has not been booted since it was written.
+    /// Cluster time now, as far as the disk tells: the journal's last, and what has passed since within one boot.
     pub cluster_time: ClusterTime,
 }
 
@@ -78,7 +78,7 @@ pub struct Node {
     claimed: bool,
     /// The peer took too long to acknowledge; it is not waited for until it has caught up.
     lagging: bool,
-    /// A phone was heard since the peer was lost, so that it is not we who are cut off.
+    /// When a phone was first heard since the peer was lost: a sign that it is not we who are cut off.
     heard_phones_alone: Option<LocalTime>,
     /// It was heard so long ago without a word of the peer that our store may have what we made of our calls.
     stores_alone: bool,
