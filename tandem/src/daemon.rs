@@ -48,6 +48,7 @@ const LINK_BYTES: usize = 2_048;
 /// Runs until the node has stopped.
 pub fn run(setup: &Setup) -> Result<()> {
     let parent = Arc::new(ParentHandle::connect().into_diagnostic()?);
+    parent.tie_lifeline().into_diagnostic()?;
     let inheritance = parent.inherit(INHERIT_WAIT).into_diagnostic()?;
     let _ = net::realtime::raise_open_files_limit();
     let configuration = setup.load_pbx()?;

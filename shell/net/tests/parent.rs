@@ -8,10 +8,13 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{INTERFACE, in_namespace, ip};
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tandem_net::clock::{local_now, random};
 use tandem_net::key::PairKey;
@@ -42,11 +45,12 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(filter: Option<&str>) -> ExitCode {
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("the_lease_ends_with_a_killed_parent", the_lease_ends_with_a_killed_parent),
         ("the_lease_is_renewed", the_lease_is_renewed),
         ("a_killed_protected_daemon_gives_way", || a_protected_daemon_gives_way(Signal::SIGKILL)),
         ("a_frozen_protected_daemon_gives_way", || a_protected_daemon_gives_way(Signal::SIGSTOP)),
+        ("a_daemon_that_dies_slowly_gives_way_at_once", a_daemon_that_dies_slowly_gives_way_at_once),
         ("a_lone_daemon_goes_on", a_lone_daemon_goes_on),
         ("many_sockets_outlive_the_daemon", many_sockets_outlive_the_daemon),
         ("a_deleted_address_comes_back", a_deleted_address_comes_back),
@@ -79,7 +83,8 @@ fn run_daemon(mode: &str) -> ExitCode {
     if mode == "bad" {
         return ExitCode::from(2);
     }
-    let parent = ParentHandle::connect().unwrap();
+    let parent = Arc::new(ParentHandle::connect().unwrap());
+    parent.tie_lifeline().unwrap();
     let inheritance = parent.inherit(PATIENCE).unwrap();
     let reports = UdpSocket::bind("10.77.0.11:0").unwrap();
     let report = |text: String| reports.send_to(text.as_bytes(), REPORTS).unwrap();
@@ -267,6 +272,25 @@ fn a_protected_daemon_gives_way(signal: Signal) {
     assert_eq!(node.life().held, 1);
     node.peer.set_nonblocking(true).unwrap();
     assert_eq!(node.peer.recv(&mut [0; 10]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    node.signal_parent(Signal::SIGTERM);
+    assert_eq!(node.exit_code(), Some(0));
+}
+
+/// As one whose thread waits for a disk: it is as good as dead, but has not ended.
+fn a_daemon_that_dies_slowly_gives_way_at_once() {
+    let (mut node, life) = Node::active("protected");
+    // The daemon's main thread stops on its way out, until it is let go.
+    ptrace::seize(life.pid, ptrace::Options::PTRACE_O_TRACEEXIT).unwrap();
+    kill(life.pid, Signal::SIGKILL).unwrap();
+    for _ in 0..3 {
+        assert_eq!(node.farewell(), life.incarnation);
+        assert!(!has_service());
+    }
+    assert!(is_alive(life.pid), "the next life must wait for the end of this one");
+    assert!(matches!(waitpid(life.pid, None).unwrap(), WaitStatus::PtraceEvent(..)));
+    ptrace::cont(life.pid, None).unwrap();
+    assert!(matches!(waitpid(life.pid, None).unwrap(), WaitStatus::Signaled(..)));
+    assert_eq!(node.life().held, 1);
     node.signal_parent(Signal::SIGTERM);
     assert_eq!(node.exit_code(), Some(0));
 }

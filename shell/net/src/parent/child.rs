@@ -19,6 +19,8 @@ pub(super) struct Daemon {
     process: Child,
     /// Becomes readable when the process has ended (pidfd_open(2)).
     pub ended: OwnedFd,
+    /// Hangs up when the process begins to die, which may be long before it has ended.
+    pub lifeline: Option<OwnedFd>,
     pub channel: Channel,
     /// The daemon may have closed its end although it lives.
     pub is_channel_open: bool,
@@ -37,7 +39,7 @@ impl Daemon {
             .process_group(0);
         let process = spawn(command, theirs).map_err(failed)?;
         let ended = pidfd(process.id()).map_err(failed)?;
-        Ok(Self { process, ended, channel, is_channel_open: true })
+        Ok(Self { process, ended, lifeline: None, channel, is_channel_open: true })
     }
 
     pub fn id(&self) -> u32 {

@@ -3,20 +3,28 @@
 use std::env;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use base::{Epoch, Incarnation};
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::unistd::pipe2;
 use thiserror::Error;
 
 use super::CHANNEL_VARIABLE;
 use super::message::{FromParent, HeldSocket, NAME_BYTES_MAX, ToDaemon, ToParent, decode, encode};
 use crate::channel::{Channel, ChannelError, FILES_MAX};
 use crate::clock::local_now;
+use crate::realtime::become_realtime;
 
 /// How long a message may wait for room. The parent reads at once; beyond it something is wrong and is reported.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// As high as the parent's: a dying thread, too, needs a processor to close its files.
+const LIFELINE_PRIORITY: u8 = 40;
 
 /// The descriptor belongs to one handle only.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -31,6 +39,8 @@ pub enum ParentHandleError {
     Message,
     #[error("the parent process did not hand over its sockets in time")]
     Late,
+    #[error("give the parent process a sign of life: {0}")]
+    Lifeline(String),
     #[error("the socket name {name:?} is longer than {NAME_BYTES_MAX} bytes")]
     Name { name: String },
 }
@@ -62,6 +72,39 @@ impl ParentHandle {
         let number = env::var(CHANNEL_VARIABLE).ok().and_then(|number| number.parse().ok());
         let socket = number.and_then(take_over).ok_or(ParentHandleError::NoParent)?;
         Ok(Self { channel: Channel::from_fd(socket).map_err(ParentHandleError::Channel)? })
+    }
+
+    /// Gives the parent a sign of death that does not wait for disks: a process that is killed has only ended when its
+    /// last thread has, and one in fdatasync(2) ends when the disk answers. A thread that waits for nothing holds a
+    /// pipe's end that no other thread has. Call it before other files are opened: that thread keeps copies of those
+    /// that are open now.
+    pub fn tie_lifeline(self: &Arc<Self>) -> Result<(), ParentHandleError> {
+        let (done, result) = mpsc::sync_channel(1);
+        let parent = Arc::clone(self);
+        let hold = move || {
+            become_realtime(LIFELINE_PRIORITY);
+            let lifeline = parent.make_lifeline();
+            drop(parent);
+            let is_tied = lifeline.is_ok();
+            let _ = done.send(lifeline.as_ref().map(drop).map_err(|error| error.to_string()));
+            while is_tied {
+                std::thread::park();
+            }
+        };
+        let started = std::thread::Builder::new().name("lifeline".into()).stack_size(64 * 1024).spawn(hold);
+        started.map_err(|error| ParentHandleError::Lifeline(error.to_string()))?;
+        let result = result.recv().map_err(|error| ParentHandleError::Lifeline(error.to_string()))?;
+        result.map_err(ParentHandleError::Lifeline)
+    }
+
+    /// As the calling thread: leaves the process's table of open files, and gives the parent the other end of a new
+    /// pipe. The returned end is in this thread's table only.
+    fn make_lifeline(&self) -> Result<OwnedFd, ParentHandleError> {
+        let failed = |error: Errno| ParentHandleError::Lifeline(error.to_string());
+        unshare(CloneFlags::CLONE_FILES).map_err(failed)?;
+        let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        self.send(&ToParent::Lifeline, &[theirs.as_fd()])?;
+        Ok(ours)
     }
 
     /// Waits up to `patience` for everything that the parent hands over at the start.

@@ -81,6 +81,9 @@ pub enum Input {
     StoppingDone,
     /// The kernel says that the address is not on the interface any more.
     AddressGone,
+    /// The daemon's lifeline is closed: it will not run again, but it may be a while before it has ended. A thread of
+    /// it that waits for a disk dies when the disk answers.
+    Dying,
     /// The daemon has ended; `code` unless a signal ended it.
     Died {
         code: Option<i32>,
@@ -225,6 +228,12 @@ impl Watch {
                 Phase::Waiting { .. } | Phase::Killing,
                 Input::Stamp { .. } | Input::Claim { .. } | Input::Yield | Input::StoppingDone,
             ) => {}
+            // Only a peer that takes over gains by hearing of it before the end. Everything else waits for the end,
+            // because it starts the next life, or needs the exit code.
+            (Phase::Running, Input::Dying) if self.is_active_protected() && !self.handed_over => {
+                self.kill(now, outputs)
+            }
+            (_, Input::Dying) => {}
             (Phase::Running, Input::Died { code }) => {
                 self.fall(now, outputs);
                 self.after_death(now, code, outputs);

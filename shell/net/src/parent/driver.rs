@@ -103,6 +103,7 @@ struct Ready {
     network: bool,
     message: bool,
     room: bool,
+    dying: bool,
     ended: bool,
 }
 
@@ -152,6 +153,9 @@ impl Driver {
             if ready.room {
                 self.hand_over();
             }
+            if ready.dying {
+                self.lifeline_closed()?;
+            }
             if ready.ended {
                 self.bury()?;
             }
@@ -164,13 +168,16 @@ impl Driver {
     /// Waits until something happens or the watch wants to judge.
     fn wait(&self) -> Result<Ready, ParentError> {
         let pause = self.watch.deadline().map(|deadline| TimeSpec::from(deadline.since(local_now())));
-        let mut polled = Vec::with_capacity(4);
+        let mut polled = Vec::with_capacity(5);
         polled.push((0, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)));
         if let Some(service) = &self.service {
             polled.push((1, PollFd::new(service.subscription.as_fd(), PollFlags::POLLIN)));
         }
         if let Some(daemon) = &self.daemon {
             polled.push((2, PollFd::new(daemon.ended.as_fd(), PollFlags::POLLIN)));
+            if let Some(lifeline) = &daemon.lifeline {
+                polled.push((4, PollFd::new(lifeline.as_fd(), PollFlags::empty())));
+            }
             if daemon.is_channel_open {
                 let room = if self.handing_over.is_some() { PollFlags::POLLOUT } else { PollFlags::empty() };
                 polled.push((3, PollFd::new(daemon.channel.as_fd(), PollFlags::POLLIN | room)));
@@ -190,6 +197,7 @@ impl Driver {
                 0 => ready.signal = is_ready,
                 1 => ready.network = is_ready,
                 2 => ready.ended = is_ready,
+                4 => ready.dying = is_ready,
                 _ => {
                     ready.room = events.contains(PollFlags::POLLOUT);
                     ready.message = events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR);
@@ -218,7 +226,7 @@ impl Driver {
         match output {
             Output::StartDaemon { resume_active } => self.start(resume_active)?,
             Output::KillDaemon => {
-                tracing::warn!("the daemon is silent or does not stop: it is killed");
+                tracing::warn!("the daemon is killed: it is silent, does not stop, or is dying");
                 if let Some(daemon) = &mut self.daemon {
                     daemon.kill();
                 }
@@ -311,6 +319,12 @@ impl Driver {
                 self.held.hold(names, files);
                 return Ok(());
             }
+            Some(ToParent::Lifeline) => {
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.lifeline = files.into_iter().next();
+                }
+                return Ok(());
+            }
             Some(ToParent::Drop(name)) => {
                 self.held.drop_held(&name);
                 return Ok(());
@@ -325,6 +339,15 @@ impl Driver {
             }
         };
         self.feed(input)
+    }
+
+    /// The process has begun to die: what it said before counts first.
+    fn lifeline_closed(&mut self) -> Result<(), ParentError> {
+        self.read_messages()?;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.lifeline = None;
+        }
+        self.feed(Input::Dying)
     }
 
     /// The process has ended: reads its last messages, then decides.

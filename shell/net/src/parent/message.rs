@@ -63,6 +63,9 @@ pub(super) enum ToParent {
     Yield,
     #[n(5)]
     StoppingDone,
+    /// Comes with one file: the reading end of a pipe that closes as soon as the daemon begins to die.
+    #[n(6)]
+    Lifeline,
 }
 
 /// The parent's messages on the wire; the files of `Held` belong to its names in order.
