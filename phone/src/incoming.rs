@@ -18,7 +18,8 @@ impl Phone {
             Answer::After(_) | Answer::Never => None,
         };
         if let Some(status) = refusal {
-            self.event(PhoneEvent::Refused { status });
+            let number = caller(message).to_owned();
+            self.event(PhoneEvent::Refused { number, status });
             return self.respond(now_us, server, Response::new(status));
         }
         let offer = match message.body {
@@ -60,7 +61,7 @@ impl Phone {
         if contact.is_none() {
             self.violation(Violation::ContactUnusable);
         }
-        let number = user(uri(remote)).unwrap_or_default().to_owned();
+        let number = caller(message).to_owned();
         let mut record = self.new_record(now_us, false, &number, CallState::Ringing);
         record.call_id = message.call_id().to_owned();
         record.ringing_us = Some(now_us);
@@ -306,4 +307,9 @@ impl Phone {
             self.send(to, bytes);
         }
     }
+}
+
+/// Who calls, as the INVITE's From says.
+fn caller<'a>(invite: &Message<'a>) -> &'a str {
+    user(uri(invite.header("from").unwrap_or_default())).unwrap_or_default()
 }

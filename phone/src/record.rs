@@ -191,8 +191,9 @@ pub enum PhoneEvent {
         method: Method,
         status: u16,
     },
-    /// An incoming call was refused with this status without becoming a call of this phone.
+    /// An incoming call from `number` was refused with this status without becoming a call of this phone.
     Refused {
+        number: String,
         status: u16,
     },
     Violation(Violation),

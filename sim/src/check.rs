@@ -147,7 +147,7 @@ impl Checks {
                 let text = format!("phone {} lost its registration: {status:?}", self.name(phone));
                 self.fail(now_us, "registration", text);
             }
-            PhoneEvent::Refused { status } => self.refused(now_us, phone, *status),
+            PhoneEvent::Refused { number, status } => self.refused(now_us, phone, number, *status),
             PhoneEvent::Final { call: Some(call), method, status } => {
                 self.final_status(now_us, phone, *call, *method, *status);
             }
@@ -201,12 +201,14 @@ impl Checks {
     }
 
     /// A phone refused a call by itself, because it is busy.
-    fn refused(&mut self, now_us: u64, phone: usize, status: u16) {
+    fn refused(&mut self, now_us: u64, phone: usize, number: &str, status: u16) {
         self.refusals.push((now_us, phone));
-        // Nobody tells whose call it was: of several the oldest one was probably refused first.
+        let caller = self.users.iter().position(|user| user == number);
+        // Of several calls of one caller the oldest one was refused first.
         let of_phone = |conversation: &&mut Conversation| {
             let callee = conversation.callee();
             callee.phone == Some(phone)
+                && conversation.caller().phone == caller
                 && callee.key.is_none()
                 && !conversation.is_over()
                 && conversation.refused.is_none()

@@ -157,6 +157,9 @@ pub struct Cluster {
     judged_at: Option<LocalTime>,
     #[n(29)]
     noticed: Noticed,
+    /// Active: a phone was heard in this reign, since we last slept.
+    #[n(30)]
+    reached: bool,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -212,6 +215,7 @@ impl Cluster {
             heartbeat_due: false,
             judged_at: None,
             noticed: Noticed::default(),
+            reached: false,
             settings,
         }
     }
@@ -242,6 +246,10 @@ impl Cluster {
             Arrival::Unproven => self.heartbeat_due |= named != self.peer.naming,
             Arrival::Next => self.weigh(now, &heartbeat, &mut out),
             Arrival::Returned => {
+                // It may have been active as well, and have told the neighbours so.
+                if self.role == Role::Active {
+                    self.neighbours.start(now);
+                }
                 self.peer_up(heartbeat.incarnation, &mut out);
                 self.weigh(now, &heartbeat, &mut out);
             }
@@ -354,6 +362,8 @@ impl Cluster {
         self.position = position;
         if self.role == Role::Standby && self.carrier && !self.leaving {
             self.take_over(now, &mut out);
+            // Who gave it to us is not to take it back because it was reached and we were not yet.
+            self.reached = true;
         } else {
             out.push(Output::Notice(Notice::HandOverRefused));
         }
@@ -401,11 +411,14 @@ impl Cluster {
         self.position = position;
     }
 
-    /// Something was received from a phone. It counts while we serve without the peer: then it shows, when a split
-    /// heals, that it was not we who were cut off.
+    /// Something was received from a phone. It shows, when a split heals, that it was not we who were cut off: most of
+    /// all when it came after the peer was lost.
     pub fn set_heard_phones_at(&mut self, at: ClusterTime) {
-        if self.role == Role::Active && !self.peer.view.up {
-            self.heard_phones_at = Some(at);
+        if self.role == Role::Active {
+            self.reached = true;
+            if !self.peer.view.up {
+                self.heard_phones_at = Some(at);
+            }
         }
     }
 
@@ -483,6 +496,7 @@ impl Cluster {
             heard_phones_at: self.heard_phones_at,
             heard: self.peer.naming,
             name: self.settings.name.clone(),
+            reached: self.role == Role::Active && self.reached,
         }
     }
 

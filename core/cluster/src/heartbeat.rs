@@ -75,6 +75,10 @@ pub struct Heartbeat {
     pub heard: Option<Incarnation>,
     #[n(15)]
     pub name: String,
+    /// Active: phones have reached it in this reign, and it has not slept since.
+    #[n(16)]
+    #[cbor(default)]
+    pub reached: bool,
 }
 
 /// Why bytes are not a heartbeat.

@@ -26,6 +26,7 @@ fn cluster_heartbeat() {
         heard_phones_at: Some(ClusterTime::from_millis(86_399_000)),
         heard: Some(Incarnation(7)),
         name: "a".repeat(NAME_BYTES_MAX),
+        reached: true,
     };
     let corpus = [full.encode(), Heartbeat::default().encode()];
     Target::new("cluster_heartbeat", corpus).pieces(CBOR).allocates(4, 1_024).run(|input| {

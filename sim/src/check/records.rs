@@ -99,11 +99,14 @@ impl Checks {
             None if busy => "BUSY",
             None => "NO ANSWER",
         };
-        // What crosses a CANCEL may count or not: an answer, also one of Echo, and a refusal.
+        let rung_out_us = call.began_us + self.ring_us;
+        let declined_late = call.callee().gave_up_us.is_some_and(|at| at + self.late_us(at) >= rung_out_us);
+        // What crosses a CANCEL may count or not: an answer, also one of Echo, and a refusal. So does a refusal that
+        // crosses the end of the ringing.
         let crossed = call.caller().up_us.is_none() && call.caller().gave_up_us.is_some();
         let by_itself = call.callee().phone.is_none();
         let also = match record.disposition.as_str() {
-            "NO ANSWER" => crossed || (answered.is_some() && call.caller().up_us.is_none()),
+            "NO ANSWER" => crossed || declined_late || (answered.is_some() && call.caller().up_us.is_none()),
             "ANSWERED" => crossed && by_itself,
             "BUSY" => crossed && call.refused.is_some(),
             _ => false,
@@ -118,7 +121,7 @@ impl Checks {
             self.close(id, "answer", from.zip(heard), record.answered_us)?;
         }
         // It ends when the server learns that somebody wants it to, or when the phones do.
-        let rung_out = answered.is_none().then_some(call.began_us + self.ring_us);
+        let rung_out = answered.is_none().then_some(rung_out_us);
         let wanted = [call.gave_up_us(), call.refused_us, call.over_us(), rung_out].into_iter().flatten().min();
         self.close(id, "end", wanted.zip(call.over_us()), record.ended_us)
     }

@@ -74,6 +74,7 @@ impl Cluster {
             return;
         }
         out.push(Output::Notice(Notice::Stalled { late }));
+        self.reached = false;
         if self.peer.view.up {
             self.peer.grant_grace(now);
         }
@@ -138,6 +139,8 @@ impl Cluster {
     pub(super) fn take_over(&mut self, now: LocalTime, out: &mut Vec<Output>) {
         let reserved = self.next_is_reserved();
         let epoch = if reserved { self.reserved } else { self.next_epoch() };
+        // A reign that is only renewed goes on.
+        self.reached &= self.role == Role::Active;
         self.role = Role::Active;
         self.heard_phones_at = None;
         self.epoch = epoch;
@@ -208,8 +211,8 @@ impl Cluster {
         }
     }
 
-    /// Both are active. The side that has heard phones since the split stays, whatever the numbers say; where both or
-    /// neither have, the greater epoch. Who stays takes a number beyond both, and tells the neighbours again, because
+    /// Both are active. The side that has heard phones since the split stays, whatever the numbers say; where neither
+    /// has, the one that was ever reached in its reign; else the greater epoch. Who stays takes a number beyond both, and tells the neighbours again, because
     /// some of them listened to the other one.
     fn weigh_rival(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {
         if !self.double_active && self.hand_over_until.is_none() {
@@ -217,7 +220,9 @@ impl Cluster {
         }
         let greater = heartbeat.epoch > self.epoch;
         self.learn(heartbeat.epoch, out);
-        if self.heard_more(heartbeat).map_or(greater, |we_did| !we_did) {
+        let handing_over = self.hand_over_until.is_some() && greater;
+        let stays = self.heard_more(heartbeat).or_else(|| self.was_reached_more(heartbeat)).unwrap_or(!greater);
+        if handing_over || !stays {
             self.become_standby(now, self.known, out);
             self.told_alone = heartbeat.alone;
         } else if greater {
@@ -229,7 +234,7 @@ impl Cluster {
     }
 
     /// We are active and the peer is not. If it knows of a later reign than ours, ours is over: the one with the longer
-    /// history goes on, in a new epoch.
+    /// history goes on, in a new epoch. But a standby led that later reign itself, and has given it up for us.
     fn weigh_follower(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {
         self.end_double_active(now);
         if heartbeat.epoch <= self.epoch {
@@ -240,7 +245,8 @@ impl Cluster {
         if !self.peer.view.hears_us {
             return;
         }
-        if self.heard_more(heartbeat).unwrap_or_else(|| self.leads()) {
+        let gave_up = heartbeat.role == Role::Standby;
+        if self.heard_more(heartbeat).unwrap_or_else(|| gave_up || self.leads()) {
             self.take_over(now, out);
         } else {
             self.become_standby(now, heartbeat.epoch, out);
@@ -254,6 +260,11 @@ impl Cluster {
             (false, true) => Some(false),
             _ => None,
         }
+    }
+
+    /// Which side alone was reached by phones in its reign: true for us, `None` when that does not tell.
+    fn was_reached_more(&self, heartbeat: &Heartbeat) -> Option<bool> {
+        (self.reached != heartbeat.reached).then_some(self.reached)
     }
 
     fn weigh_leader(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {

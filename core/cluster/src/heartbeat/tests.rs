@@ -21,6 +21,7 @@ fn example() -> Heartbeat {
         heard_phones_at: Some(ClusterTime(4_999_000)),
         heard: Some(Incarnation(9)),
         name: "b".to_owned(),
+        reached: false,
     }
 }
 
@@ -34,8 +35,8 @@ fn encoding_stays_as_it_was() {
     assert_eq!(
         hex(&bytes),
         concat!(
-            "90011b112233445566778819012c018202808207011896828207011a00011170f4f5f4f5",
-            "1a004c4b401a004c4758096162",
+            "91011b112233445566778819012c018202808207011896828207011a00011170f4f5f4f5",
+            "1a004c4b401a004c4758096162f4",
         )
     );
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
@@ -44,11 +45,19 @@ fn encoding_stays_as_it_was() {
 #[test]
 fn a_later_version_may_have_more_fields() {
     let mut bytes = example().encode();
-    // The head of an array of 16 becomes that of an array of 17.
-    assert_eq!(bytes[0], 0x90);
-    bytes[0] = 0x91;
+    // The head of an array of 17 becomes that of an array of 18.
+    assert_eq!(bytes[0], 0x91);
+    bytes[0] = 0x92;
     bytes.push(0x18);
     bytes.push(99);
+    assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
+}
+
+#[test]
+fn an_earlier_version_has_fewer_fields() {
+    let mut bytes = example().encode();
+    bytes[0] = 0x90;
+    bytes.pop();
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
 }
 

@@ -129,6 +129,7 @@ impl Call {
             leg.refuse(step, request, source, 491);
             return;
         }
+        leg.confirm_answers(step);
         leg.receive_invite(step, request, source);
         let sdp = if request.body.is_empty() {
             Ok(leg.own_offer(step))
@@ -144,6 +145,16 @@ impl Call {
 }
 
 impl Leg {
+    /// A phone sends no further INVITE before it has the final response to the one before (RFC 3261 14.1): it is as
+    /// good as its ACK, which may be lost, and which some phones have forgotten by now.
+    fn confirm_answers(&mut self, step: &mut Step<'_>) {
+        let mut said = Vec::new();
+        for invite in self.invites_received.iter_mut().filter(|invite| invite.server.awaits_ack_of_success()) {
+            invite.server.acked(step.now, &mut said);
+        }
+        sends(said, step);
+    }
+
     /// Answers a request without a body, and remembers the answer for its retransmissions.
     fn refuse(&mut self, step: &mut Step<'_>, request: &Request, source: SocketAddr, status: u16) {
         let mut response = request.respond(status, sip::reason_phrase(status), Some(&self.local_tag));

@@ -215,6 +215,44 @@ fn where_both_sides_heard_phones_the_greater_epoch_stays() {
 }
 
 #[test]
+fn in_a_quiet_split_the_side_that_phones_have_reached_before_stays() {
+    let mut pair = Pair::in_step();
+    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.mute = [true, true];
+    pair.run(10_000);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Active)]);
+    pair.mute = [false, false];
+    let told_before = pair.count(A, told);
+    pair.run(6_000);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)], "the standby was cut off, not we");
+    assert_eq!(pair.node(A).epoch(), epoch(3, 0), "a number beyond both");
+    assert!(pair.count(A, told) >= told_before + 6, "the neighbours are told again");
+}
+
+#[test]
+fn a_switchover_at_a_site_where_phones_were_heard_stays() {
+    let mut pair = Pair::in_step();
+    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.input(A, |node, now| node.switch_over(now).unwrap());
+    pair.input(B, |node, now| node.handed_over(now, Position::default()));
+    pair.run(1_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+}
+
+#[test]
+fn a_peer_that_returns_is_followed_by_telling_the_neighbours() {
+    let mut pair = Pair::in_step();
+    pair.run(10_000);
+    pair.mute = [true, true];
+    pair.run(100);
+    let told_before = pair.count(A, told);
+    pair.run(1_000);
+    pair.mute = [false, false];
+    pair.run(6_000);
+    assert!(pair.count(A, told) + pair.count(B, told) >= told_before + 6);
+}
+
+#[test]
 fn phones_that_were_heard_in_a_split_that_is_over_do_not_hold_up_a_switchover() {
     let mut pair = healed_after_phones_spoke_to(&[A]);
     pair.come_into_step(A, B);

@@ -236,7 +236,8 @@ fn active_and_each_heartbeat() {
     let healed = told(cluster.heartbeat(millis(33), 0, heard(22, Role::Standby, epoch(6, 0))));
     assert_eq!(healed, [Output::TellNeighbours]);
 
-    let greater = told(cluster.heartbeat(millis(34), 0, heard(23, Role::Active, epoch(7, 1))));
+    let greater = Heartbeat { reached: true, ..heard(23, Role::Active, epoch(7, 1)) };
+    let greater = told(cluster.heartbeat(millis(34), 0, greater));
     let expected = [
         Output::Notice(Notice::DoubleActive { own: epoch(6, 0), peer: epoch(7, 1) }),
         Output::EpochKnown { epoch: epoch(7, 1) },
@@ -246,16 +247,21 @@ fn active_and_each_heartbeat() {
     assert_eq!(greater, expected);
     assert_eq!(cluster.role(), Role::Standby);
 
+    // Of two that heard no phone since they lost each other the one that was ever reached stays.
+    let mut cluster = active();
+    cluster.heartbeat(millis(34), 0, heard(23, Role::Active, epoch(7, 1)));
+    assert_eq!((cluster.role(), cluster.epoch()), (Role::Active, epoch(8, 0)));
+
     for role in [Role::Starting, Role::Standby] {
         let mut cluster = active();
         assert_eq!(told(cluster.heartbeat(millis(21), 0, heard(20, role, KNOWN))), []);
         assert_eq!(cluster.role(), Role::Active);
 
-        // It knows of a later reign and has its history: ours is over.
+        // It knows of a later reign and has its history: ours is over, unless it has given that reign up.
         let mut cluster = active();
         let longer = Heartbeat { position: at(7, 1, 3), ..heard(20, role, epoch(7, 1)) };
         cluster.heartbeat(millis(30), 0, longer);
-        assert_eq!(cluster.role(), Role::Standby);
+        assert_eq!(cluster.role(), if role == Role::Standby { Role::Active } else { Role::Standby });
 
         // It knows of a later reign but has nothing of it: ours is renewed.
         let mut cluster = active();

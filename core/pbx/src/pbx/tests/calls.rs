@@ -326,6 +326,28 @@ fn an_answer_that_nobody_acknowledges_ends_the_call() {
 }
 
 #[test]
+fn a_reinvite_is_as_good_as_the_ack_before_it() {
+    let (mut world, mut a, b) = ready();
+    a.invite(&mut world, "5001");
+    let to_b = world.take_request(B, Method::Invite);
+    world.take_response(A, 100);
+    world.send(B, &b.respond(&to_b, 200, Some(4002)));
+    let ok = world.take_response(A, 200);
+    // The ACK is lost.
+    let mut hold = a.in_dialog(Method::Invite, &ok);
+    hold.headers.push("Content-Type", "application/sdp");
+    hold.body = sdp(A, 4000, "sendonly");
+    world.send(A, &hold.to_bytes());
+    let held = world.take_response(A, 200);
+    let ack = a.ack(&hold, &held, true);
+    world.send(A, &ack.to_bytes());
+    world.sent.clear();
+    world.wait(Duration::from_secs(40));
+    world.nothing_more();
+    assert_eq!(world.pbx.calls.len(), 1);
+}
+
+#[test]
 fn requests_outside_any_dialog_are_refused() {
     let (mut world, mut a, _) = ready();
     for (method, status) in [(Method::Bye, 481), (Method::Cancel, 481), (Method::Refer, 405), (Method::Options, 200)] {
