@@ -106,9 +106,9 @@ pub struct Cluster {
     clock: ClusterClock,
     #[n(10)]
     position: Position,
-    /// Active: when a phone was last heard since the peer was lost.
+    /// Active: when a phone was first heard since we are alone.
     #[n(11)]
-    heard_phones_at: Option<ClusterTime>,
+    heard_alone_since: Option<LocalTime>,
     #[n(12)]
     carrier: bool,
     #[n(13)]
@@ -157,9 +157,9 @@ pub struct Cluster {
     judged_at: Option<LocalTime>,
     #[n(29)]
     noticed: Noticed,
-    /// Active: a phone was heard in this reign, since we last slept.
+    /// Active: when a phone was first heard in this reign, since we last slept.
     #[n(30)]
-    reached: bool,
+    reached_since: Option<LocalTime>,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -196,7 +196,7 @@ impl Cluster {
             peer: Peer::default(),
             clock: ClusterClock::default(),
             position,
-            heard_phones_at: None,
+            heard_alone_since: None,
             carrier: true,
             leaving: false,
             at_once: !settings.has_peer || settings.restart.is_some(),
@@ -215,7 +215,7 @@ impl Cluster {
             heartbeat_due: false,
             judged_at: None,
             noticed: Noticed::default(),
-            reached: false,
+            reached_since: None,
             settings,
         }
     }
@@ -333,7 +333,7 @@ impl Cluster {
             }
             if in_step {
                 // The split, if there was one, is over.
-                self.heard_phones_at = None;
+                self.heard_alone_since = None;
             }
             match in_step {
                 true => self.in_step_since = self.in_step_since.or(Some(now)),
@@ -363,7 +363,7 @@ impl Cluster {
         if self.role == Role::Standby && self.carrier && !self.leaving {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
-            self.reached = true;
+            self.reached_since = Some(LocalTime::ZERO);
         } else {
             out.push(Output::Notice(Notice::HandOverRefused));
         }
@@ -411,15 +411,26 @@ impl Cluster {
         self.position = position;
     }
 
-    /// Something was received from a phone. It shows, when a split heals, that it was not we who were cut off: most of
-    /// all when it came after the peer was lost.
-    pub fn set_heard_phones_at(&mut self, at: ClusterTime) {
+    /// Something was received from a phone. It shows, when a split heals, that it was not we who were cut off.
+    pub fn heard_phones(&mut self, now: LocalTime) {
         if self.role == Role::Active {
-            self.reached = true;
-            if !self.peer.view.up {
-                self.heard_phones_at = Some(at);
+            self.reached_since.get_or_insert(now);
+            if self.alone {
+                self.heard_alone_since.get_or_insert(now);
             }
         }
+    }
+
+    /// As active without a follower that has everything: phones have reached us all the same, so that it is not we who
+    /// are cut off.
+    pub fn serves_alone(&self, now: LocalTime) -> bool {
+        self.is_proof(self.heard_alone_since, now)
+    }
+
+    /// Where a cut heals a phone may be heard a moment before the peer that has served meanwhile. Phones prove
+    /// something once the peer would have been heard, too.
+    fn is_proof(&self, since: Option<LocalTime>, now: LocalTime) -> bool {
+        since.is_some_and(|since| now.since(since) >= self.settings.timing.down_after * 2)
     }
 
     /// Cluster time that an entry of the log carries: ours is never behind it.
@@ -493,10 +504,13 @@ impl Cluster {
             leaving: self.leaving,
             carrier: self.carrier,
             cluster_time: self.clock.cluster_time(now),
-            heard_phones_at: self.heard_phones_at,
+            heard_phones_at: self
+                .heard_alone_since
+                .filter(|since| self.is_proof(Some(*since), now))
+                .map(|since| self.clock.cluster_time(since)),
             heard: self.peer.naming,
             name: self.settings.name.clone(),
-            reached: self.role == Role::Active && self.reached,
+            reached: self.role == Role::Active && self.is_proof(self.reached_since, now),
         }
     }
 

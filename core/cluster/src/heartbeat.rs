@@ -66,7 +66,7 @@ pub struct Heartbeat {
     pub carrier: bool,
     #[n(12)]
     pub cluster_time: ClusterTime,
-    /// Active: when it last received anything from a phone since it lost the peer.
+    /// Active: since when it has heard phones without a peer that has everything; `None` until that is proof.
     #[n(13)]
     pub heard_phones_at: Option<ClusterTime>,
     /// The peer's incarnation that it hears. Since incarnations are random, this proves that the heartbeat was made
@@ -75,7 +75,7 @@ pub struct Heartbeat {
     pub heard: Option<Incarnation>,
     #[n(15)]
     pub name: String,
-    /// Active: phones have reached it in this reign, and it has not slept since.
+    /// Active: phones have reached it in this reign, since it last slept, and that is proof.
     #[n(16)]
     #[cbor(default)]
     pub reached: bool,

@@ -78,9 +78,7 @@ pub struct Node {
     claimed: bool,
     /// The peer took too long to acknowledge; it is not waited for until it has caught up.
     lagging: bool,
-    /// When a phone was first heard since the peer was lost: a sign that it is not we who are cut off.
-    heard_phones_alone: Option<LocalTime>,
-    /// It was heard so long ago without a word of the peer that our store may have what we made of our calls.
+    /// Phones prove that we serve although the peer is lost: our store may have what we made of our calls.
     stores_alone: bool,
     /// Nobody has a peer to wait for, and the disk takes too long; it is not waited for until it has caught up.
     journal_late: bool,
@@ -149,7 +147,6 @@ impl Node {
             journal_bytes: 0,
             claimed: false,
             lagging: false,
-            heard_phones_alone: None,
             stores_alone: false,
             journal_late: false,
             protection: Protection { since: now.local, ..Protection::default() },
@@ -170,12 +167,12 @@ impl Node {
                 if self.takes_input() {
                     let time = self.pbx_now(now);
                     self.pbx.datagram(time, local, source, &bytes);
-                    self.heard_phones(now);
+                    self.cluster.heard_phones(now.local);
                 }
             }
             Event::MediaHeard => {
                 if self.takes_input() {
-                    self.heard_phones(now);
+                    self.cluster.heard_phones(now.local);
                 }
             }
             Event::Peer { link, bytes } => self.peer_datagram(now, link, &bytes),
@@ -233,20 +230,11 @@ impl Node {
         &self.pbx
     }
 
-    /// A phone that is heard after the peer was lost is a sign that it is not we who are cut off.
-    fn heard_phones(&mut self, now: Now) {
-        self.cluster.set_heard_phones_at(self.cluster.cluster_time(now.local));
-        if !self.follower_in_step() {
-            self.heard_phones_alone.get_or_insert(now.local);
-        }
-    }
-
-    /// Where a cut heals, a phone may be heard a moment before the peer that has served meanwhile: what our timers made
-    /// of our calls stays void until the peer would have been heard, too. The next heartbeat's wake-up comes in time.
+    /// What our timers made of our calls stays void until we know that it is not we who are cut off. The next
+    /// heartbeat's wake-up comes in time.
     fn watch_stores(&mut self, now: Now) {
-        let wait = self.settings.timing.down_after * 2;
-        if !self.stores_alone && self.heard_phones_alone.is_some_and(|at| now.local.since(at) >= wait) {
-            self.stores_alone = true;
+        let serves_alone = self.cluster.serves_alone(now.local);
+        if std::mem::replace(&mut self.stores_alone, serves_alone) != serves_alone && serves_alone {
             self.store_records_again();
         }
     }

@@ -74,7 +74,8 @@ impl Cluster {
             return;
         }
         out.push(Output::Notice(Notice::Stalled { late }));
-        self.reached = false;
+        self.reached_since = None;
+        self.heard_alone_since = None;
         if self.peer.view.up {
             self.peer.grant_grace(now);
         }
@@ -104,7 +105,7 @@ impl Cluster {
         out.push(Output::PeerDown { incarnation });
         self.end_double_active(now);
         self.in_step_since = None;
-        self.heard_phones_at = None;
+        self.heard_alone_since = None;
         if self.role == Role::Active && !self.alone {
             self.alone = true;
             self.heartbeat_due = true;
@@ -140,9 +141,9 @@ impl Cluster {
         let reserved = self.next_is_reserved();
         let epoch = if reserved { self.reserved } else { self.next_epoch() };
         // A reign that is only renewed goes on.
-        self.reached &= self.role == Role::Active;
+        self.reached_since = self.reached_since.filter(|_| self.role == Role::Active);
         self.role = Role::Active;
-        self.heard_phones_at = None;
+        self.heard_alone_since = None;
         self.epoch = epoch;
         self.at_once = false;
         self.alone = true;
@@ -167,7 +168,7 @@ impl Cluster {
         // A hand-over that ends in another's reign has succeeded.
         self.hand_over_until = None;
         self.role = Role::Standby;
-        self.heard_phones_at = None;
+        self.heard_alone_since = None;
         self.epoch = epoch;
         self.at_once = false;
         self.synced = false;
@@ -221,7 +222,8 @@ impl Cluster {
         let greater = heartbeat.epoch > self.epoch;
         self.learn(heartbeat.epoch, out);
         let handing_over = self.hand_over_until.is_some() && greater;
-        let stays = self.heard_more(heartbeat).or_else(|| self.was_reached_more(heartbeat)).unwrap_or(!greater);
+        let stays =
+            self.heard_more(now, heartbeat).or_else(|| self.was_reached_more(now, heartbeat)).unwrap_or(!greater);
         if handing_over || !stays {
             self.become_standby(now, self.known, out);
             self.told_alone = heartbeat.alone;
@@ -246,7 +248,7 @@ impl Cluster {
             return;
         }
         let gave_up = heartbeat.role == Role::Standby;
-        if self.heard_more(heartbeat).unwrap_or_else(|| gave_up || self.leads()) {
+        if self.heard_more(now, heartbeat).unwrap_or_else(|| gave_up || self.leads()) {
             self.take_over(now, out);
         } else {
             self.become_standby(now, heartbeat.epoch, out);
@@ -254,8 +256,8 @@ impl Cluster {
     }
 
     /// Which side alone has heard phones since the two lost each other: true for us, `None` when that does not tell.
-    fn heard_more(&self, heartbeat: &Heartbeat) -> Option<bool> {
-        match (self.heard_phones_at.is_some(), heartbeat.heard_phones_at.is_some()) {
+    fn heard_more(&self, now: LocalTime, heartbeat: &Heartbeat) -> Option<bool> {
+        match (self.serves_alone(now), heartbeat.heard_phones_at.is_some()) {
             (true, false) => Some(true),
             (false, true) => Some(false),
             _ => None,
@@ -263,8 +265,9 @@ impl Cluster {
     }
 
     /// Which side alone was reached by phones in its reign: true for us, `None` when that does not tell.
-    fn was_reached_more(&self, heartbeat: &Heartbeat) -> Option<bool> {
-        (self.reached != heartbeat.reached).then_some(self.reached)
+    fn was_reached_more(&self, now: LocalTime, heartbeat: &Heartbeat) -> Option<bool> {
+        let reached = self.is_proof(self.reached_since, now);
+        (reached != heartbeat.reached).then_some(reached)
     }
 
     fn weigh_leader(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {

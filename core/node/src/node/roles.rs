@@ -27,8 +27,6 @@ impl Node {
                 }
                 Output::PeerUp { incarnation } => self.peer_up(incarnation),
                 Output::PeerDown { incarnation } => {
-                    self.heard_phones_alone = None;
-                    self.stores_alone = false;
                     self.actions.push(Action::Tell(Tell::PeerDown { incarnation }));
                 }
                 Output::TellNeighbours => {
@@ -57,8 +55,6 @@ impl Node {
     fn become_active(&mut self, epoch: Epoch) {
         self.claimed = false;
         self.lagging = false;
-        self.heard_phones_alone = None;
-        self.stores_alone = false;
         self.journal_late = false;
         if let Some(peering) = self.peering.as_mut() {
             peering.lead(epoch);

@@ -102,6 +102,11 @@ impl Pair {
         self.act(node, outputs);
     }
 
+    pub fn hear_phones(&mut self, node: usize) {
+        let now = self.now;
+        self.node(node).heard_phones(now);
+    }
+
     /// Lets `millis` pass.
     pub fn run(&mut self, millis: u64) {
         let end = self.now + Duration::from_millis(millis);

@@ -1,6 +1,6 @@
 //! Whole scenarios of a pair: start, kill, cut, farewell, restart, switchover, split and heal.
 
-use base::{ClusterTime, Incarnation, LocalTime, Position};
+use base::{Incarnation, LocalTime, Position};
 
 use super::pair::{A, B, Pair, at, epoch, settings};
 use crate::cluster::{Failback, ResumeActive};
@@ -190,8 +190,9 @@ fn healed_after_phones_spoke_to(nodes: &[usize]) -> Pair {
     pair.run(10_000);
     assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Active)]);
     for node in nodes {
-        pair.node(*node).set_heard_phones_at(ClusterTime(7));
+        pair.hear_phones(*node);
     }
+    pair.run(1_000);
     pair.mute = [false, false];
     pair.run(6_000);
     pair
@@ -209,6 +210,20 @@ fn the_side_that_heard_phones_during_a_split_stays_whatever_the_numbers_say() {
 }
 
 #[test]
+fn a_phone_that_is_heard_a_moment_before_the_heal_proves_nothing() {
+    let mut pair = Pair::in_step();
+    pair.mute = [true, true];
+    pair.run(10_000);
+    pair.hear_phones(A);
+    pair.run(1_000);
+    pair.hear_phones(B);
+    pair.run(20);
+    pair.mute = [false, false];
+    pair.run(6_000);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
+}
+
+#[test]
 fn where_both_sides_heard_phones_the_greater_epoch_stays() {
     let pair = healed_after_phones_spoke_to(&[A, B]);
     assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
@@ -217,7 +232,7 @@ fn where_both_sides_heard_phones_the_greater_epoch_stays() {
 #[test]
 fn in_a_quiet_split_the_side_that_phones_have_reached_before_stays() {
     let mut pair = Pair::in_step();
-    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.hear_phones(A);
     pair.mute = [true, true];
     pair.run(10_000);
     assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Active)]);
@@ -232,7 +247,8 @@ fn in_a_quiet_split_the_side_that_phones_have_reached_before_stays() {
 #[test]
 fn a_switchover_at_a_site_where_phones_were_heard_stays() {
     let mut pair = Pair::in_step();
-    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.hear_phones(A);
+    pair.run(1_000);
     pair.input(A, |node, now| node.switch_over(now).unwrap());
     pair.input(B, |node, now| node.handed_over(now, Position::default()));
     pair.run(1_000);
@@ -266,7 +282,8 @@ fn phones_that_were_heard_in_a_split_that_is_over_do_not_hold_up_a_switchover() 
 #[test]
 fn phones_that_were_heard_before_a_pause_do_not_count() {
     let mut pair = Pair::in_step();
-    pair.node(A).set_heard_phones_at(ClusterTime(7));
+    pair.hear_phones(A);
+    pair.run(1_000);
     pair.stall(A, 1_000);
     pair.run(3_000);
     assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)], "the one that slept yields");
