@@ -56,6 +56,7 @@ impl Call {
         invite.server.acked(step.now, &mut said);
         sends(said, step);
         leg.invites_received.retain(|invite| !invite.server.is_terminated());
+        leg.close(step);
         // The answer to an offer of ours, made in a 2xx, comes with the ACK (RFC 3261 13.2.1).
         if leg.state == LegState::Answered
             && let Ok(answer) = Description::parse(&request.body)
@@ -83,7 +84,8 @@ impl Call {
         let Some(leg) = self.leg_mut(side) else { return };
         // Only the caller may end an early dialog with BYE (RFC 3261 15).
         let early_bye = request.method == Method::Bye && leg.state == LegState::Ringing && side == Side::Caller;
-        let live = leg.state == LegState::Answered || early_bye;
+        let closing_bye = request.method == Method::Bye && leg.state == LegState::Closing;
+        let live = leg.state == LegState::Answered || early_bye || closing_bye;
         let status = match leg.dialog.as_mut() {
             Some(dialog) if live => dialog.accept(request).err().map(|_| 500),
             _ => Some(481),
@@ -104,7 +106,7 @@ impl Call {
 
     fn bye(&mut self, step: &mut Step<'_>, side: Side, request: &Request, source: SocketAddr) {
         let Some(leg) = self.leg_mut(side) else { return };
-        let early = leg.state != LegState::Answered;
+        let early = leg.state == LegState::Ringing;
         leg.refuse(step, request, source, 200);
         if early {
             leg.hang_up(step, 487);

@@ -32,6 +32,9 @@ pub enum LegState {
     Cancelling,
     #[n(4)]
     Ended,
+    /// Given up before the ACK of our 2xx: BYE follows when it has come, or cannot come any more (RFC 3261 15).
+    #[n(5)]
+    Closing,
 }
 
 /// An INVITE that a phone sent us, until its transaction is over.
@@ -238,13 +241,26 @@ impl Leg {
     /// Ends the leg, whatever its state, in the way that its state asks for.
     pub fn hang_up(&mut self, step: &mut Step<'_>, refusal: u16) {
         match self.state {
+            LegState::Answered if self.awaits_ack() => self.state = LegState::Closing,
             LegState::Answered => self.send_bye(step),
             LegState::Trying | LegState::Ringing if self.invite_sent.is_some() => self.cancel(step),
             LegState::Trying | LegState::Ringing => {
                 self.state = LegState::Ended;
                 self.respond_invite(step, refusal, None);
             }
-            LegState::Cancelling | LegState::Ended => {}
+            LegState::Cancelling | LegState::Ended | LegState::Closing => {}
+        }
+    }
+
+    /// Until then the phone may not know the dialog that a BYE would end.
+    fn awaits_ack(&self) -> bool {
+        self.invites_received.iter().any(|invite| invite.server.awaits_ack_of_success())
+    }
+
+    /// Sends the BYE that has waited for the ACK, if that wait is over.
+    pub fn close(&mut self, step: &mut Step<'_>) {
+        if self.state == LegState::Closing && !self.awaits_ack() {
+            self.send_bye(step);
         }
     }
 

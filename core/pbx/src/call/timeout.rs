@@ -55,6 +55,7 @@ impl Call {
         }
         leg.invites_received.retain(|invite| !invite.server.is_terminated());
         let unacknowledged = sends(said, step).iter().any(|said| matches!(said, Said::TimedOut));
+        leg.close(step);
         if unacknowledged {
             // A 2xx without ACK for 64*T1 ends the dialog with BYE (RFC 3261 13.3.1.4).
             self.end(step, cause::NO_USER_RESPONSE);

@@ -326,6 +326,29 @@ fn an_answer_that_nobody_acknowledges_ends_the_call() {
 }
 
 #[test]
+fn a_caller_whose_ack_is_missing_is_told_of_the_end_after_it() {
+    let (mut world, mut a, mut b) = ready();
+    let invite = a.invite(&mut world, "5001");
+    let to_b = world.take_request(B, Method::Invite);
+    world.take_response(A, 100);
+    world.send(B, &b.respond(&to_b, 200, Some(4002)));
+    let ok = world.take_response(A, 200);
+    world.take_request(B, Method::Ack);
+    let bye = b.in_dialog_of(Method::Bye, &to_b);
+    world.send(B, &bye.to_bytes());
+    world.take_response(B, 200);
+    world.nothing_more();
+    world.move_to_other_node();
+    world.take_response(A, 200);
+    let ack = a.ack(&invite, &ok, true);
+    world.send(A, &ack.to_bytes());
+    let bye = world.take_request(A, Method::Bye);
+    world.send(A, &a.respond(&bye, 200, None));
+    world.wait(Duration::from_secs(40));
+    over(&mut world, Disposition::Answered);
+}
+
+#[test]
 fn a_reinvite_is_as_good_as_the_ack_before_it() {
     let (mut world, mut a, b) = ready();
     a.invite(&mut world, "5001");
