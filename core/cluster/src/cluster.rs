@@ -14,7 +14,7 @@ use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
 use crate::clock::ClusterClock;
-use crate::heartbeat::{Heartbeat, Role, VERSION};
+use crate::heartbeat::{Heartbeat, Reach, Role, VERSION};
 use crate::neighbours::Schedule;
 use crate::output::{Notice, Output, SwitchOverRefused};
 use crate::peer::{Arrival, Peer, PeerView};
@@ -363,7 +363,7 @@ impl Cluster {
         if self.role == Role::Standby && self.carrier && !self.leaving {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
-            self.reached_since = Some(LocalTime::ZERO);
+            self.reached_since = Some(now);
         } else {
             out.push(Output::Notice(Notice::HandOverRefused));
         }
@@ -421,16 +421,19 @@ impl Cluster {
         }
     }
 
-    /// As active without a follower that has everything: phones have reached us all the same, so that it is not we who
-    /// are cut off.
+    /// As active without a follower that has everything: phones prove that it is not we who are cut off.
     pub fn serves_alone(&self, now: LocalTime) -> bool {
-        self.is_proof(self.heard_alone_since, now)
+        self.reach(now) == Reach::Proven
     }
 
-    /// Where a cut heals a phone may be heard a moment before the peer that has served meanwhile. Phones prove
-    /// something once the peer would have been heard, too.
-    fn is_proof(&self, since: Option<LocalTime>, now: LocalTime) -> bool {
-        since.is_some_and(|since| now.since(since) >= self.settings.timing.down_after * 2)
+    fn reach(&self, now: LocalTime) -> Reach {
+        match (self.heard_alone_since, self.reached_since) {
+            _ if self.role != Role::Active => Reach::Unheard,
+            (Some(since), _) if now.since(since) >= self.settings.timing.down_after * 2 => Reach::Proven,
+            (Some(_), _) => Reach::Alone,
+            (None, Some(_)) => Reach::Reign,
+            (None, None) => Reach::Unheard,
+        }
     }
 
     /// Cluster time that an entry of the log carries: ours is never behind it.
@@ -506,11 +509,11 @@ impl Cluster {
             cluster_time: self.clock.cluster_time(now),
             heard_phones_at: self
                 .heard_alone_since
-                .filter(|since| self.is_proof(Some(*since), now))
+                .filter(|_| self.serves_alone(now))
                 .map(|since| self.clock.cluster_time(since)),
             heard: self.peer.naming,
             name: self.settings.name.clone(),
-            reached: self.role == Role::Active && self.is_proof(self.reached_since, now),
+            reach: self.reach(now),
         }
     }
 

@@ -75,10 +75,28 @@ pub struct Heartbeat {
     pub heard: Option<Incarnation>,
     #[n(15)]
     pub name: String,
-    /// Active: phones have reached it in this reign, since it last slept, and that is proof.
     #[n(16)]
     #[cbor(default)]
-    pub reached: bool,
+    pub reach: Reach,
+}
+
+/// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Reach {
+    /// None was heard, or it is not active.
+    #[default]
+    #[n(0)]
+    Unheard,
+    /// Some were heard in this reign, since it last slept.
+    #[n(1)]
+    Reign,
+    /// Some were heard since it is alone, perhaps only after the heal: they may come a moment before the peer does.
+    #[n(2)]
+    Alone,
+    /// Some were heard so long while it was alone that the peer would have been heard, too.
+    #[n(3)]
+    Proven,
 }
 
 /// Why bytes are not a heartbeat.

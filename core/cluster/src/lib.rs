@@ -13,7 +13,7 @@ pub mod timing;
 
 pub use clock::ClusterClock;
 pub use cluster::{Cluster, Durable, Failback, ResumeActive, Settings};
-pub use heartbeat::{Heartbeat, HeartbeatError, Role};
+pub use heartbeat::{Heartbeat, HeartbeatError, Reach, Role};
 pub use output::{Notice, Output, SwitchOverRefused};
 pub use peer::{Link, PeerView};
 pub use timing::Timing;

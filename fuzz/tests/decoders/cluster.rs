@@ -1,8 +1,8 @@
 //! Heartbeats.
 
 use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position};
-use cluster::Heartbeat;
 use cluster::heartbeat::{HEARTBEAT_BYTES_MAX, NAME_BYTES_MAX};
+use cluster::{Heartbeat, Reach};
 use fuzz::{Outcome, Target};
 
 use crate::CBOR;
@@ -26,7 +26,7 @@ fn cluster_heartbeat() {
         heard_phones_at: Some(ClusterTime::from_millis(86_399_000)),
         heard: Some(Incarnation(7)),
         name: "a".repeat(NAME_BYTES_MAX),
-        reached: true,
+        reach: Reach::Reign,
     };
     let corpus = [full.encode(), Heartbeat::default().encode()];
     Target::new("cluster_heartbeat", corpus).pieces(CBOR).allocates(4, 1_024).run(|input| {

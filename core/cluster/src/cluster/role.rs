@@ -1,11 +1,11 @@
 //! The transitions of the role, and what may cause them.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use base::{Epoch, Incarnation, LocalTime};
 
 use super::{Cluster, Failback};
-use crate::heartbeat::{Heartbeat, Role};
+use crate::heartbeat::{Heartbeat, Reach, Role};
 use crate::output::{Notice, Output, SwitchOverRefused};
 
 impl Cluster {
@@ -212,8 +212,8 @@ impl Cluster {
         }
     }
 
-    /// Both are active. The side that has heard phones since the split stays, whatever the numbers say; where neither
-    /// has, the one that was ever reached in its reign; else the greater epoch. Who stays takes a number beyond both, and tells the neighbours again, because
+    /// Both are active. The side that phones reached better since the split stays, whatever the numbers say; where that
+    /// does not tell, the greater epoch. Who stays takes a number beyond both, and tells the neighbours again, because
     /// some of them listened to the other one.
     fn weigh_rival(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {
         if !self.double_active && self.hand_over_until.is_none() {
@@ -222,8 +222,11 @@ impl Cluster {
         let greater = heartbeat.epoch > self.epoch;
         self.learn(heartbeat.epoch, out);
         let handing_over = self.hand_over_until.is_some() && greater;
-        let stays =
-            self.heard_more(now, heartbeat).or_else(|| self.was_reached_more(now, heartbeat)).unwrap_or(!greater);
+        let stays = match self.reach(now).cmp(&reach_of(heartbeat)) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal => !greater,
+        };
         if handing_over || !stays {
             self.become_standby(now, self.known, out);
             self.told_alone = heartbeat.alone;
@@ -255,19 +258,11 @@ impl Cluster {
         }
     }
 
-    /// Which side alone has heard phones since the two lost each other: true for us, `None` when that does not tell.
+    /// Which side alone has proof that phones reached it since the two lost each other: true for us, `None` when that
+    /// does not tell.
     fn heard_more(&self, now: LocalTime, heartbeat: &Heartbeat) -> Option<bool> {
-        match (self.serves_alone(now), heartbeat.heard_phones_at.is_some()) {
-            (true, false) => Some(true),
-            (false, true) => Some(false),
-            _ => None,
-        }
-    }
-
-    /// Which side alone was reached by phones in its reign: true for us, `None` when that does not tell.
-    fn was_reached_more(&self, now: LocalTime, heartbeat: &Heartbeat) -> Option<bool> {
-        let reached = self.is_proof(self.reached_since, now);
-        (reached != heartbeat.reached).then_some(reached)
+        let (we, it) = (self.serves_alone(now), reach_of(heartbeat) == Reach::Proven);
+        (we != it).then_some(we)
     }
 
     fn weigh_leader(&mut self, now: LocalTime, heartbeat: &Heartbeat, out: &mut Vec<Output>) {
@@ -377,4 +372,9 @@ impl Cluster {
         let peer = &self.peer.view;
         own > (peer.carrier, peer.position, peer.priority, Reverse(peer.index))
     }
+}
+
+/// A node of the version before this field says only whether it has proof.
+fn reach_of(heartbeat: &Heartbeat) -> Reach {
+    if heartbeat.heard_phones_at.is_some() { Reach::Proven } else { heartbeat.reach }
 }

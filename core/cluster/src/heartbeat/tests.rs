@@ -1,6 +1,6 @@
 use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position, Random};
 
-use super::{HEARTBEAT_BYTES_MAX, Heartbeat, HeartbeatError, NAME_BYTES_MAX, Role, VERSION};
+use super::{HEARTBEAT_BYTES_MAX, Heartbeat, HeartbeatError, NAME_BYTES_MAX, Reach, Role, VERSION};
 
 fn example() -> Heartbeat {
     let epoch = Epoch { number: 7, node: NodeIndex(1) };
@@ -21,7 +21,7 @@ fn example() -> Heartbeat {
         heard_phones_at: Some(ClusterTime(4_999_000)),
         heard: Some(Incarnation(9)),
         name: "b".to_owned(),
-        reached: false,
+        reach: Reach::Unheard,
     }
 }
 
@@ -36,7 +36,7 @@ fn encoding_stays_as_it_was() {
         hex(&bytes),
         concat!(
             "91011b112233445566778819012c018202808207011896828207011a00011170f4f5f4f5",
-            "1a004c4b401a004c4758096162f4",
+            "1a004c4b401a004c475809616200",
         )
     );
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));

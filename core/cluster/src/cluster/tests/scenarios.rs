@@ -224,6 +224,20 @@ fn a_phone_that_is_heard_a_moment_before_the_heal_proves_nothing() {
 }
 
 #[test]
+fn a_phone_that_is_heard_just_before_the_heal_outweighs_none() {
+    let mut pair = Pair::in_step();
+    pair.hear_phones(A);
+    pair.run(1_000);
+    pair.mute = [true, true];
+    pair.run(10_000);
+    pair.hear_phones(B);
+    pair.run(20);
+    pair.mute = [false, false];
+    pair.run(6_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+}
+
+#[test]
 fn where_both_sides_heard_phones_the_greater_epoch_stays() {
     let pair = healed_after_phones_spoke_to(&[A, B]);
     assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);

@@ -4,7 +4,7 @@ use base::{ClusterTime, Epoch, Incarnation, LocalTime, Position};
 
 use super::pair::{at, epoch, settings};
 use crate::cluster::{Cluster, Durable, Settings};
-use crate::heartbeat::{Heartbeat, Role};
+use crate::heartbeat::{Heartbeat, Reach, Role};
 use crate::output::{Notice, Output, SwitchOverRefused};
 use crate::peer::FORMER_MAX;
 
@@ -236,7 +236,7 @@ fn active_and_each_heartbeat() {
     let healed = told(cluster.heartbeat(millis(33), 0, heard(22, Role::Standby, epoch(6, 0))));
     assert_eq!(healed, [Output::TellNeighbours]);
 
-    let greater = Heartbeat { reached: true, ..heard(23, Role::Active, epoch(7, 1)) };
+    let greater = Heartbeat { reach: Reach::Reign, ..heard(23, Role::Active, epoch(7, 1)) };
     let greater = told(cluster.heartbeat(millis(34), 0, greater));
     let expected = [
         Output::Notice(Notice::DoubleActive { own: epoch(6, 0), peer: epoch(7, 1) }),
