@@ -6,8 +6,8 @@ pub const PACKET_US: u64 = 20_000;
 pub const PAYLOAD_BYTES: usize = 160;
 const HEADER_BYTES: usize = 12;
 const MAGIC: [u8; 4] = *b"TMRK";
-/// Magic, call, phone, number, checksum.
-const MARK_BYTES: usize = 20;
+/// Magic, call, phone, number, how late it was sent, checksum.
+const MARK_BYTES: usize = 24;
 
 /// Whose audio it is. Numbers are given by whoever runs the phones, the same for both phones of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,11 +54,16 @@ impl Speaker {
         self.number
     }
 
-    /// The next packet of 20 ms.
+    /// The next packet of 20 ms, sent when it is due.
     pub fn next_packet(&mut self) -> [u8; HEADER_BYTES + PAYLOAD_BYTES] {
+        self.late_packet(0)
+    }
+
+    /// The next packet of 20 ms, which says that it is sent so many microseconds after it was due.
+    pub fn late_packet(&mut self, late_us: u64) -> [u8; HEADER_BYTES + PAYLOAD_BYTES] {
         let mut packet = [0; HEADER_BYTES + PAYLOAD_BYTES];
         let first = if self.number == 0 { 0x80 } else { 0 };
-        let mark = write_mark(self.mark, self.number);
+        let mark = write_mark(self.mark, self.number, u32::try_from(late_us).unwrap_or(u32::MAX));
         let header = [0x80, first].into_iter();
         let header = header.chain(self.sequence.to_be_bytes()).chain(self.timestamp.to_be_bytes());
         let bytes = header.chain(self.ssrc.to_be_bytes()).chain(mark.into_iter().cycle());
@@ -77,19 +82,23 @@ impl Speaker {
     }
 }
 
-fn write_mark(mark: Mark, number: u32) -> [u8; MARK_BYTES] {
+fn write_mark(mark: Mark, number: u32, late_us: u32) -> [u8; MARK_BYTES] {
     let mut bytes = [0; MARK_BYTES];
-    let sum = checksum(mark, number);
+    let sum = checksum(mark, number, late_us);
     let content = MAGIC.into_iter().chain(mark.call.to_be_bytes()).chain(mark.phone.to_be_bytes());
-    for (place, byte) in bytes.iter_mut().zip(content.chain(number.to_be_bytes()).chain(sum.to_be_bytes())) {
+    let content = content.chain(number.to_be_bytes()).chain(late_us.to_be_bytes()).chain(sum.to_be_bytes());
+    for (place, byte) in bytes.iter_mut().zip(content) {
         *place = byte;
     }
     bytes
 }
 
-fn checksum(mark: Mark, number: u32) -> u32 {
+fn checksum(mark: Mark, number: u32, late_us: u32) -> u32 {
     let mixed = mark.call.wrapping_mul(0x9e37_79b1) ^ mark.phone.wrapping_mul(0x85eb_ca77).rotate_left(13);
-    (mixed ^ number.wrapping_mul(0xc2b2_ae3d)).rotate_left(7).wrapping_mul(0x27d4_eb2f) ^ 0x5bd1_e995
+    (mixed ^ late_us.wrapping_mul(0x165667b1).rotate_left(19) ^ number.wrapping_mul(0xc2b2_ae3d))
+        .rotate_left(7)
+        .wrapping_mul(0x27d4_eb2f)
+        ^ 0x5bd1_e995
 }
 
 /// What one RTP packet is.
@@ -98,8 +107,18 @@ pub struct Packet {
     pub ssrc: u32,
     pub sequence: u16,
     pub timestamp: u32,
-    /// Whose audio and the how manieth packet of it; `None` when the payload carries no whole mark.
-    pub mark: Option<(Mark, u32)>,
+    /// `None` when the payload carries no whole mark.
+    pub marked: Option<Marked>,
+}
+
+/// What a payload says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marked {
+    pub mark: Mark,
+    /// The how manieth packet of this audio.
+    pub number: u32,
+    /// How long after it was due its speaker sent it, in microseconds.
+    pub late_us: u32,
 }
 
 /// Reads a PCMU packet. `None` when it is not one.
@@ -110,18 +129,19 @@ pub fn read_packet(bytes: &[u8]) -> Option<Packet> {
     if first >> 24 != 0x80 || (first >> 16) & 0x7f != 0 {
         return None;
     }
-    Some(Packet { ssrc: word(8)?, sequence: first as u16, timestamp: word(4)?, mark: read_mark(payload) })
+    Some(Packet { ssrc: word(8)?, sequence: first as u16, timestamp: word(4)?, marked: read_mark(payload) })
 }
 
-fn read_mark(payload: &[u8]) -> Option<(Mark, u32)> {
+fn read_mark(payload: &[u8]) -> Option<Marked> {
     let mark = payload.get(..MARK_BYTES)?;
     // Every repetition must be the same, or the packet was not relayed as it was.
     if payload.len() != PAYLOAD_BYTES || !payload.chunks(MARK_BYTES).all(|chunk| mark.starts_with(chunk)) {
         return None;
     }
     let word = |at: usize| mark.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
-    let (found, number) = (Mark { call: word(4)?, phone: word(8)? }, word(12)?);
-    (mark.starts_with(&MAGIC) && word(16)? == checksum(found, number)).then_some((found, number))
+    let (found, number, late_us) = (Mark { call: word(4)?, phone: word(8)? }, word(12)?, word(16)?);
+    let is_whole = mark.starts_with(&MAGIC) && word(20)? == checksum(found, number, late_us);
+    is_whole.then_some(Marked { mark: found, number, late_us })
 }
 
 /// What a listener makes of one packet.
@@ -151,7 +171,8 @@ pub struct ListenerReport {
     /// Expected packets that never came: holes in the numbers heard.
     pub lost: u64,
     /// Longest gap between two new packets, in microseconds; a gap that is still open counts. A gap belongs to the
-    /// window in which it ends.
+    /// window in which it ends. What the speaker sent the second packet later than the first, as it says itself, is no
+    /// silence of what lies between the two phones and does not count.
     pub silence_us: u64,
     /// When that gap began.
     pub silence_from_us: u64,
@@ -167,6 +188,8 @@ pub struct Listener {
     seen: u64,
     ssrc: Option<u32>,
     last_new_us: Option<u64>,
+    /// How late the speaker sent the packet that was heard last.
+    last_late_us: u32,
     paused: bool,
     first_foreign: Option<Mark>,
     report: ListenerReport,
@@ -191,6 +214,7 @@ impl Listener {
             seen: 0,
             ssrc: None,
             last_new_us: None,
+            last_late_us: 0,
             paused: false,
             first_foreign: None,
             report: ListenerReport::default(),
@@ -214,7 +238,7 @@ impl Listener {
             self.report.noise += 1;
             return Heard::Noise;
         };
-        let Some((mark, number)) = packet.mark else {
+        let Some(Marked { mark, number, late_us }) = packet.marked else {
             self.report.noise += 1;
             return Heard::Noise;
         };
@@ -226,16 +250,16 @@ impl Listener {
         if self.ssrc.replace(packet.ssrc).is_some_and(|ssrc| ssrc != packet.ssrc) {
             self.report.ssrc_changes += 1;
         }
-        self.number(now_us, number)
+        self.number(now_us, number, late_us)
     }
 
-    fn number(&mut self, now_us: u64, number: u32) -> Heard {
+    fn number(&mut self, now_us: u64, number: u32, late_us: u32) -> Heard {
         let Some(highest) = self.highest else {
-            self.new_packet(now_us, number, 0);
+            self.new_packet(now_us, number, late_us, 0);
             return Heard::New;
         };
         if number > highest {
-            self.new_packet(now_us, number, number - highest);
+            self.new_packet(now_us, number, late_us, number - highest);
             return Heard::New;
         }
         let behind = highest - number;
@@ -254,7 +278,7 @@ impl Listener {
         }
     }
 
-    fn new_packet(&mut self, now_us: u64, number: u32, step: u32) {
+    fn new_packet(&mut self, now_us: u64, number: u32, late_us: u32, step: u32) {
         if step > 0 {
             // The former highest becomes one of the seen.
             self.seen = self.seen.checked_shl(step).unwrap_or(0) | 1_u64.checked_shl(step - 1).unwrap_or(0);
@@ -263,9 +287,10 @@ impl Listener {
             }
         }
         self.report.new += 1;
-        self.gap_until(now_us);
+        self.gap_until(now_us.saturating_sub(u64::from(late_us.saturating_sub(self.last_late_us))));
         self.highest = Some(number);
         self.last_new_us = Some(now_us);
+        self.last_late_us = late_us;
     }
 
     fn gap_until(&mut self, now_us: u64) {
@@ -289,6 +314,7 @@ impl Listener {
         if self.paused {
             self.paused = false;
             self.last_new_us = Some(now_us);
+            self.last_late_us = 0;
         }
     }
 

@@ -156,7 +156,7 @@ impl Display {
             self.line(&format!("             and {more} more, none longer"));
         }
         let own = if own_delay_ms > OWN_DELAY_TOLD_MS {
-            format!(" (up to {own_delay_ms:.0} ms of it by the drill itself)")
+            format!(" (the phones themselves were up to {own_delay_ms:.0} ms late, which is not counted)")
         } else {
             String::new()
         };

@@ -40,7 +40,7 @@ pub(super) struct TrialResult {
     /// The longest silence of each fault.
     pub(super) worst_ms: Vec<f64>,
     pub(super) checks: Vec<Check>,
-    /// How late the lab's own phones spoke at worst; part of every silence measured.
+    /// How late the lab's own phones spoke at worst. It is not counted in the silences.
     pub(super) own_delay_ms: f64,
     /// Why the trial could not be brought to its end.
     pub(super) error: Option<String>,

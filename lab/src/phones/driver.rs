@@ -118,7 +118,7 @@ impl Handset {
             self.next_audio_us += skipped * PACKET_US;
         }
         while self.next_audio_us <= now_us {
-            if self.rtp.send_to(&speaker.next_packet(), peer).is_err() {
+            if self.rtp.send_to(&speaker.late_packet(now_us - self.next_audio_us), peer).is_err() {
                 self.send_errors += 1;
             }
             self.next_audio_us += PACKET_US;
@@ -136,7 +136,8 @@ impl Handset {
 pub struct Driver {
     pub handsets: Vec<Handset>,
     reader: Option<Reader>,
-    /// How late a packet of audio was sent at worst, in microseconds: what of a silence is the lab's own doing.
+    /// How late a packet of audio was sent at worst, in microseconds. The packets say so themselves, and it is not
+    /// counted as silence.
     pub late_us_max: u64,
 }
 

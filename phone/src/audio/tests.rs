@@ -10,7 +10,8 @@ fn a_packet_tells_whose_it_is() {
     let mut speaker = Speaker::new(OWN, 1);
     let (first, second) = (speaker.next_packet(), speaker.next_packet());
     let (first, second) = (read_packet(&first).expect("RTP"), read_packet(&second).expect("RTP"));
-    assert_eq!((first.mark, second.mark), (Some((OWN, 0)), Some((OWN, 1))));
+    let marked = |number| Some(Marked { mark: OWN, number, late_us: 0 });
+    assert_eq!((first.marked, second.marked), (marked(0), marked(1)));
     assert_eq!(second.sequence, first.sequence.wrapping_add(1));
     assert_eq!(second.timestamp, first.timestamp.wrapping_add(160));
     assert_eq!((first.ssrc, second.ssrc), (speaker.ssrc(), speaker.ssrc()));
@@ -23,7 +24,7 @@ fn a_changed_payload_is_noise() {
     for at in HEADER_BYTES..packet.len() {
         let mut broken = packet;
         broken[at] ^= 1;
-        assert_eq!(read_packet(&broken).expect("RTP").mark, None, "byte {at}");
+        assert_eq!(read_packet(&broken).expect("RTP").marked, None, "byte {at}");
     }
     let mut listener = Listener::new(OWN);
     assert_eq!(listener.packet(0, &packet[..100]), Heard::Noise);
@@ -54,6 +55,22 @@ fn tells_new_late_duplicate_and_lost() {
 fn silence_is_the_longest_gap_between_new_packets() {
     let report = listen(&[(0, 0), (20_000, 1), (40_000, 1), (90_000, 2), (100_000, 3)]);
     assert_eq!((report.silence_us, report.silence_from_us), (70_000, 20_000));
+}
+
+#[test]
+fn what_the_speaker_was_late_is_no_silence_of_the_way() {
+    let mut speaker = Speaker::new(OWN, 1);
+    let mut listener = Listener::new(OWN);
+    let mut hear = |now_us: u64, late_us: u64| {
+        listener.start_window();
+        listener.packet(now_us, &speaker.late_packet(late_us));
+        listener.report(now_us).silence_us
+    };
+    hear(0, 0);
+    assert_eq!(hear(70_000, 50_000), 20_000, "sent 50 ms after it was due");
+    assert_eq!(hear(71_000, 30_000), 1_000, "the next one caught up");
+    assert_eq!(hear(121_000, 10_000), 50_000, "it was late on the way");
+    assert_eq!(hear(180_000, 20_000), 49_000, "part of it was the speaker's");
 }
 
 #[test]
