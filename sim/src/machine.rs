@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use node::Node;
 use node::base::{Epoch, Incarnation, LocalTime};
 use node::cluster::Role;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
+use node::{Event, Node};
 
 use crate::disk::Disk;
 
@@ -31,6 +31,8 @@ pub struct Daemon {
     pub timer_at_us: Option<u64>,
     /// When the node was last told that media comes.
     pub media_told_at_us: u64,
+    /// What waits for a daemon that does not run just now, because it or its whole machine is paused.
+    pub held: Option<Vec<Event>>,
     /// The last stamp that left, and what the next one will say.
     stamp: Stamp,
     next_stamp: Stamp,
@@ -49,6 +51,7 @@ impl Daemon {
             relay: Relay::new(),
             timer_at_us: None,
             media_told_at_us: 0,
+            held: None,
             stamp: Stamp::default(),
             next_stamp: Stamp::default(),
             stepped_at_us: now_us,
@@ -89,6 +92,8 @@ pub struct Machine {
     pub powered: bool,
     /// Its cable is plugged in.
     pub connected: bool,
+    /// The whole machine stands still, its kernel too; since when.
+    pub asleep_since_us: Option<u64>,
     pub boot: u64,
     pub booted_at_us: u64,
     /// How far its wall clock is off, in microseconds.
@@ -113,6 +118,7 @@ impl Machine {
         Self {
             powered: true,
             connected: true,
+            asleep_since_us: None,
             boot: 1,
             booted_at_us,
             wall_skew_us,

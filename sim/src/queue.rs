@@ -95,6 +95,17 @@ pub enum Happening {
         life: u64,
         learned: Learned,
     },
+    /// The parent judges whether a daemon that stood still at this time still does.
+    StallJudged {
+        machine: usize,
+        life: u64,
+        since_us: u64,
+    },
+    /// A daemon, or its whole machine, that stood still runs again.
+    GoesOn {
+        machine: usize,
+        boot: u64,
+    },
     /// The parent process learns that its daemon is dead.
     DeathNoticed {
         machine: usize,

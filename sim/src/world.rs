@@ -3,6 +3,7 @@
 mod carry;
 mod deliver;
 mod faults;
+mod pauses;
 mod people;
 mod settle;
 mod start;
@@ -160,6 +161,8 @@ impl World {
                 let (port, rtp, rtcp) = (learned.port, learned.rtp, learned.rtcp);
                 self.tell(machine, life, Event::Learned { port, rtp, rtcp });
             }
+            Happening::StallJudged { machine, life, since_us } => self.stall_judged(machine, life, since_us),
+            Happening::GoesOn { machine, boot } => self.goes_on(machine, boot),
             Happening::DeathNoticed { machine, boot } => self.death_noticed(machine, boot),
             Happening::StartDaemon { machine, boot, resume } => self.start_daemon(machine, boot, resume),
             Happening::Boot { machine } => self.boot(machine),

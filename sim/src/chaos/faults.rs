@@ -25,9 +25,15 @@ pub enum Trouble {
     KillOnBadWires,
     StopActive,
     StopStandby,
+    /// The daemon stands still for a while.
+    FreezeActive,
+    FreezeStandby,
+    /// The whole machine does, as a paused virtual machine.
+    SleepActive,
+    SleepStandby,
 }
 
-pub const ALL: [Trouble; 11] = [
+pub const ALL: [Trouble; 15] = [
     Trouble::KillActive,
     Trouble::KillStandby,
     Trouble::PowerActive,
@@ -39,6 +45,10 @@ pub const ALL: [Trouble; 11] = [
     Trouble::KillOnBadWires,
     Trouble::StopActive,
     Trouble::StopStandby,
+    Trouble::FreezeActive,
+    Trouble::FreezeStandby,
+    Trouble::SleepActive,
+    Trouble::SleepStandby,
 ];
 
 enum Phase {
@@ -128,6 +138,21 @@ impl Faults {
                     world.kill(active);
                 }
                 true
+            }
+            Trouble::FreezeActive | Trouble::FreezeStandby | Trouble::SleepActive | Trouble::SleepStandby => {
+                let machine =
+                    if matches!(trouble, Trouble::FreezeActive | Trouble::SleepActive) { active } else { standby };
+                // Half of them are as short as a busy machine makes them.
+                let us = match world.random.below(2) {
+                    0 => 20_000 + world.random.below(180_000),
+                    _ => long_us / 3,
+                };
+                match trouble {
+                    Trouble::FreezeActive | Trouble::FreezeStandby => world.freeze(machine, us),
+                    _ => world.fall_asleep(machine, us),
+                }
+                self.healing(world.now_us + us + PROTECTED_US);
+                return;
             }
             Trouble::StopActive | Trouble::StopStandby => {
                 machine = if trouble == Trouble::StopActive { active } else { standby };

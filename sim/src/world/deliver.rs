@@ -29,6 +29,9 @@ impl World {
             self.trace(|| format!("node {machine}: <- {source}: {}", first_line(&bytes)));
             return self.tell(machine, life, Event::Datagram { local: service(SERVICE_PORT), source, bytes });
         }
+        if daemon.held.is_some() {
+            return;
+        }
         let forward = daemon.relay.handle(local, local_port, source, &mut bytes);
         let learned = daemon.relay.learned();
         let news = self.now_us >= daemon.media_told_at_us + MEDIA_HEARD_EVERY.as_micros() as u64;

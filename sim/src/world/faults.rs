@@ -155,6 +155,13 @@ impl World {
         self.after(NOTICE_US, Happening::DeathNoticed { machine, boot });
     }
 
+    /// The daemon is gone, whatever the reason, and nobody has noticed yet.
+    pub(super) fn lose(&mut self, machine: usize) {
+        let now_us = self.now_us;
+        self.machines[machine].lose_daemon(now_us);
+        self.died(machine);
+    }
+
     fn died(&mut self, machine: usize) {
         if let Some(plant) = self.plant.as_mut() {
             let other = self.machines[1 - machine].daemon.as_mut().map(|daemon| &mut daemon.node);
@@ -203,6 +210,7 @@ impl World {
         of.disk.power_cut(&mut self.random);
         of.give_address_back();
         of.powered = false;
+        of.asleep_since_us = None;
         of.last_stamp = Stamp::default();
         of.last_incarnation = Incarnation::default();
         self.trace(|| format!("machine {machine}: power cut"));
