@@ -15,7 +15,7 @@ SELECT := --package tandem
 WORKSPACE := --workspace --exclude tandem-bench
 
 # How many random worlds the simulator runs; 2,000 before a release.
-SEEDS ?= 40
+SEEDS ?= 300
 # Cases of each fuzz target; a million before a release.
 export FUZZ_CASES ?= 20000
 

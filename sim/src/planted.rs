@@ -3,6 +3,7 @@
 
 mod commit;
 mod messages;
+mod omissions;
 mod relays;
 mod resync;
 
@@ -12,6 +13,8 @@ use node::{Action, Event, Node, Now};
 
 use crate::exhaustive::{self, Death, Outcome};
 use crate::reference::Reference;
+
+use omissions::{Omission, Omitted};
 
 /// The first byte of what one node sends to the other.
 const HEARTBEAT: u8 = 1;
@@ -29,6 +32,11 @@ pub trait Plant: Send {
 
     /// A daemon has started on this machine.
     fn started(&mut self, _machine: usize, _twin: Option<Node>) {}
+
+    /// Whether an event never reaches the node of this machine.
+    fn swallows(&mut self, _machine: usize, _event: &Event) -> bool {
+        false
+    }
 
     /// An event on its way into the node of this machine.
     fn event(&mut self, _machine: usize, _now: Now, _event: &Event) {}
@@ -62,9 +70,18 @@ pub enum Planted {
     StaleEpochAccepted,
     ResyncWithoutChecksum,
     RelaysSwapped,
+    FarewellIgnored,
+    NeighboursNotTold,
+    RecordNotStored,
+    CallNotJournaled,
+    DeadlinesForgotten,
+    PortsNotWarm,
+    HoldNotFollowed,
+    TagChanged,
+    MediaPortChanged,
 }
 
-pub const ALL: [Planted; 7] = [
+pub const ALL: [Planted; 16] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -72,6 +89,15 @@ pub const ALL: [Planted; 7] = [
     Planted::StaleEpochAccepted,
     Planted::ResyncWithoutChecksum,
     Planted::RelaysSwapped,
+    Planted::FarewellIgnored,
+    Planted::NeighboursNotTold,
+    Planted::RecordNotStored,
+    Planted::CallNotJournaled,
+    Planted::DeadlinesForgotten,
+    Planted::PortsNotWarm,
+    Planted::HoldNotFollowed,
+    Planted::TagChanged,
+    Planted::MediaPortChanged,
 ];
 
 /// What came of a planted fault.
@@ -95,6 +121,15 @@ impl Planted {
             Self::StaleEpochAccepted => "stale-epoch-accepted",
             Self::ResyncWithoutChecksum => "resync-without-checksum",
             Self::RelaysSwapped => "relays-swapped",
+            Self::FarewellIgnored => "farewell-ignored",
+            Self::NeighboursNotTold => "neighbours-not-told",
+            Self::RecordNotStored => "record-not-stored",
+            Self::CallNotJournaled => "call-not-journaled",
+            Self::DeadlinesForgotten => "deadlines-forgotten",
+            Self::PortsNotWarm => "ports-not-warm",
+            Self::HoldNotFollowed => "hold-not-followed",
+            Self::TagChanged => "tag-changed",
+            Self::MediaPortChanged => "media-port-changed",
         }
     }
 
@@ -118,6 +153,15 @@ impl Planted {
                 "a registration in a snapshot on the wire is changed, and every checksum after it made to fit"
             }
             Self::RelaysSwapped => "on one machine the ports of two calls forward to each other's parties",
+            Self::FarewellIgnored => "the farewell of a dead node's parent is not heard",
+            Self::NeighboursNotTold => "a survivor tells no neighbour that it has the address",
+            Self::RecordNotStored => "one node stores no call record",
+            Self::CallNotJournaled => "changes of calls do not reach the journal of a lone node",
+            Self::DeadlinesForgotten => "a survivor is never woken at its deadlines",
+            Self::PortsNotWarm => "the standby closes each media port as soon as it has opened it",
+            Self::HoldNotFollowed => "the standby's media ports stay as they were first opened",
+            Self::TagChanged => "a survivor puts a tag of its own into the To of its responses",
+            Self::MediaPortChanged => "a survivor's answers name another media port than the open one",
         }
     }
 
@@ -130,6 +174,15 @@ impl Planted {
             Self::StaleEpochAccepted => Box::new(messages::StaleEpochAccepted::default()),
             Self::ResyncWithoutChecksum => Box::new(resync::ResyncWithoutChecksum::default()),
             Self::RelaysSwapped => Box::new(relays::RelaysSwapped::default()),
+            Self::FarewellIgnored => Box::new(Omitted::new(Omission::Farewell)),
+            Self::NeighboursNotTold => Box::new(Omitted::new(Omission::Neighbours)),
+            Self::RecordNotStored => Box::new(Omitted::new(Omission::Records)),
+            Self::CallNotJournaled => Box::new(Omitted::new(Omission::JournalOfCalls)),
+            Self::DeadlinesForgotten => Box::new(Omitted::new(Omission::Deadlines)),
+            Self::PortsNotWarm => Box::new(Omitted::new(Omission::WarmPorts)),
+            Self::HoldNotFollowed => Box::new(Omitted::new(Omission::PortUpdates)),
+            Self::TagChanged => Box::new(messages::Reworded::new(messages::Word::Tag)),
+            Self::MediaPortChanged => Box::new(messages::Reworded::new(messages::Word::MediaPort)),
         }
     }
 
@@ -142,6 +195,12 @@ impl Planted {
             Self::StaleEpochAccepted => (Reference::Answered, Death::Cut),
             Self::ResyncWithoutChecksum => (Reference::Cancelled, Death::Cut),
             Self::RelaysSwapped => (Reference::TwoAtOnce, Death::Kill),
+            Self::FarewellIgnored | Self::NeighboursNotTold => (Reference::CallerHangsUp, Death::Kill),
+            Self::RecordNotStored => (Reference::Busy, Death::Kill),
+            Self::CallNotJournaled => (Reference::Answered, Death::Alone),
+            Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
+            Self::HoldNotFollowed => (Reference::Held, Death::Kill),
+            Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
         }
     }
 

@@ -88,6 +88,70 @@ impl Plant for RecordIdentityByWriter {
     }
 }
 
+/// What a survivor words differently than the node before it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The tag that our responses have in their To.
+    Tag,
+    /// The port of our audio.
+    MediaPort,
+}
+
+pub struct Reworded {
+    word: Word,
+    survivors: Survivors,
+    planted: u64,
+}
+
+impl Reworded {
+    pub fn new(word: Word) -> Self {
+        Self { word, survivors: Survivors::default(), planted: 0 }
+    }
+
+    fn line(&self, line: &str) -> Option<String> {
+        match self.word {
+            Word::Tag if line.starts_with("To:") => line
+                .split_once(";tag=")
+                .map(|(before, tag)| format!("{before};tag=f{}", tag.get(1..).unwrap_or_default())),
+            Word::MediaPort => {
+                let (port, rest) = line.strip_prefix("m=audio ")?.split_once(' ')?;
+                Some(format!("m=audio {} {rest}", port.parse::<u16>().ok()? + 100))
+            }
+            Word::Tag => None,
+        }
+    }
+}
+
+impl Plant for Reworded {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn actions(&mut self, machine: usize, actions: &mut Vec<Action>) {
+        if !self.survivors.contains(machine) {
+            return;
+        }
+        for action in actions {
+            let Action::Send { bytes, .. } = action else { continue };
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            if !text.starts_with("SIP/2.0 ") || !text.contains(" INVITE\r\n") {
+                continue;
+            }
+            let lines: Vec<String> =
+                text.split("\r\n").map(|line| self.line(line).unwrap_or_else(|| line.to_owned())).collect();
+            let reworded = lines.join("\r\n");
+            if reworded != text {
+                self.planted += 1;
+                *bytes = reworded.into_bytes();
+            }
+        }
+    }
+
+    fn died(&mut self, machine: usize, _other: Option<&mut Node>) {
+        self.survivors.other_died(machine);
+    }
+}
+
 /// Once both nodes are active, the one with the older epoch wins.
 #[derive(Default)]
 pub struct StaleEpochAccepted {

@@ -17,6 +17,9 @@ impl World {
         if let Some(held) = daemon.held.as_mut() {
             return held.push(event);
         }
+        if self.plant.as_mut().is_some_and(|plant| plant.swallows(machine, &event)) {
+            return;
+        }
         if let Some(plant) = self.plant.as_mut() {
             plant.event(machine, now, &event);
         }
