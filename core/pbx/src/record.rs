@@ -79,6 +79,12 @@ pub struct Moment {
 }
 
 impl Record {
+    /// This cluster time as a moment of the call. Its wall time counts from the start: an answer and an end that another
+    /// node notes, whose clock differs, or this one after its clock was set, stand as far from it as they were.
+    pub fn moment(&self, cluster: ClusterTime) -> Moment {
+        Moment { wall: self.started.wall + cluster.since(self.started.cluster), cluster }
+    }
+
     /// Whole seconds from the INVITE to the end (Asterisk's `duration`).
     pub fn duration_seconds(&self) -> u64 {
         self.ended.map_or(0, |ended| ended.cluster.since(self.started.cluster).as_secs())

@@ -12,7 +12,7 @@ use super::step::{Output, Step};
 use super::{Call, CallNumber, Progress};
 use crate::configuration::{Endpoint, Technology};
 use crate::dialplan::{Application, Caller, Execution, Step as PlanStep};
-use crate::record::{Disposition, Record};
+use crate::record::{Disposition, Moment, Record};
 use crate::registrar::Arrival;
 
 /// Q.850 causes, by the names that Asterisk gives them.
@@ -52,7 +52,7 @@ pub fn open(
         destination: dialled,
         context: endpoint.context.clone(),
         channel: channel_name(endpoint, number),
-        started: step.moment(),
+        started: Moment { wall: step.wall, cluster: step.now },
         unique_id: format!("{}.{}", step.wall.as_millis() / 1000, number.0),
         ..Record::default()
     };
@@ -168,7 +168,7 @@ impl Call {
             callee.hang_up(step, 487);
         }
         self.progress = Progress::Ended { at: step.now };
-        self.record.ended = Some(step.moment());
+        self.record.ended = Some(self.record.moment(step.now));
         self.record.disposition = self.disposition();
         step.out.push(Output::Record(Box::new(self.record.clone())));
     }

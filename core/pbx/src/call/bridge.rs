@@ -114,7 +114,7 @@ impl Call {
 
     fn mark_answered(&mut self, step: &Step<'_>) {
         if self.record.answered.is_none() {
-            self.record.answered = Some(step.moment());
+            self.record.answered = Some(self.record.moment(step.now));
         }
     }
 }

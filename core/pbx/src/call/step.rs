@@ -8,7 +8,7 @@ use base::{ClusterTime, NodeIndex, Random, WallTime};
 use sip::transaction::Transmit;
 
 use crate::configuration::Configuration;
-use crate::record::{Moment, Record};
+use crate::record::Record;
 use crate::registrar::Registrar;
 
 /// A closed media port is not given out again for this long, so that a stray packet of the old call is not heard in
@@ -39,10 +39,6 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    pub fn moment(&self) -> Moment {
-        Moment { wall: self.wall, cluster: self.now }
-    }
-
     /// Our first socket, for requests to whoever never registered with us.
     pub fn transport(&self) -> Option<SocketAddr> {
         let transport = self.configuration.general.transports.first()?;

@@ -39,6 +39,8 @@ struct World {
     sent: Vec<Transmit>,
     records: Vec<Record>,
     ports: BTreeMap<u16, Port>,
+    /// The wall clock less cluster time, in microseconds.
+    wall_us: u64,
 }
 
 fn files() -> Files {
@@ -63,11 +65,12 @@ impl World {
             sent: Vec::new(),
             records: Vec::new(),
             ports: BTreeMap::new(),
+            wall_us: 1_700_000_000_000_000,
         }
     }
 
     fn now(&self) -> Now {
-        Now { cluster: self.time, wall: WallTime(1_700_000_000_000_000 + self.time.0) }
+        Now { cluster: self.time, wall: WallTime(self.wall_us + self.time.0) }
     }
 
     fn send(&mut self, source: &str, bytes: &[u8]) {

@@ -111,6 +111,18 @@ fn the_media_of_both_sides_is_connected_through_our_ports() {
 }
 
 #[test]
+fn a_clock_that_is_set_during_a_call_leaves_the_record_in_order() {
+    let mut talk = talking(|world| world.wall_us -= 3_600_000_000);
+    talk.world.wait(Duration::from_secs(7));
+    talk.end_by_a();
+    talk.world.wait(Duration::from_secs(40));
+    let record = &talk.world.records[0];
+    let (answered, ended) = (record.answered.unwrap(), record.ended.unwrap());
+    assert_eq!(ended.wall.0 - answered.wall.0, 7_000_000);
+    assert!(record.started.wall <= answered.wall);
+}
+
+#[test]
 fn the_callee_hangs_up() {
     let mut talk = talking(stay);
     let bye = talk.b.in_dialog_of(Method::Bye, &talk.to_b);
