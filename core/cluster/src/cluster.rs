@@ -284,7 +284,7 @@ impl Cluster {
         self.forgive_own_stall(now, &mut out);
         self.judged_at = Some(now);
         if self.peer.view.up && now.since(self.peer.view.heard_at) >= self.settings.timing.down_after {
-            self.peer.view.up = false;
+            self.peer.lost();
             self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), &mut out);
         }
         self.judge(now, &mut out);
