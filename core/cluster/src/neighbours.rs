@@ -24,29 +24,20 @@ pub(crate) struct Schedule {
     /// How often it was told; all of them when nothing is to be told.
     #[n(1)]
     told: Option<u8>,
-    /// Nobody is told before.
-    #[n(2)]
-    #[cbor(default)]
-    not_before: LocalTime,
 }
 
 impl Schedule {
     pub fn start(&mut self, now: LocalTime) {
-        *self = Self { started_at: now, told: Some(0), not_before: LocalTime::ZERO };
+        *self = Self { started_at: now, told: Some(0) };
     }
 
     pub fn stop(&mut self) {
         self.told = None;
     }
 
-    /// What is still to be told waits until then: it is not certain that it is true.
-    pub fn postpone(&mut self, until: LocalTime) {
-        self.not_before = self.not_before.max(until);
-    }
-
     pub fn deadline(&self) -> Option<LocalTime> {
         let after = TELL_AFTER.get(usize::from(self.told?))?;
-        Some((self.started_at + *after).max(self.not_before))
+        Some(self.started_at + *after)
     }
 
     /// Whether to tell now. What came due together is told once.

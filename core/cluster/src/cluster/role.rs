@@ -75,8 +75,7 @@ impl Cluster {
         }
         out.push(Output::Notice(Notice::Stalled { late }));
         if late + timing.heartbeat_interval >= timing.down_after {
-            // The peer may have taken over: whoever believes us now would be led astray.
-            self.neighbours.postpone(now + timing.down_after);
+            self.uncertain_until = now + timing.down_after;
         }
         self.reached_since = None;
         self.heard_alone_since = None;
@@ -156,6 +155,7 @@ impl Cluster {
         self.double_active = false;
         self.leader_gone = false;
         self.noticed.no_carrier = false;
+        self.uncertain_until = LocalTime::ZERO;
         self.heartbeat_due = true;
         out.push(Output::BecomeActive { epoch });
         self.neighbours.start(now);

@@ -527,7 +527,11 @@ fn a_node_that_wakes_up_tells_no_neighbour_before_it_has_heard_who_serves() {
     let told_before = pair.count(A, told);
     pair.stall(A, 7_000);
     assert_eq!(pair.count(A, told), told_before);
+    let now = pair.now;
+    assert!(!pair.node(A).is_certain(now), "a lost address is not claimed again yet");
     pair.run(200);
+    let now = pair.now;
+    assert!(pair.node(A).is_certain(now));
     assert_eq!(pair.roles(), [Some(Role::Active), None]);
     assert_eq!(pair.count(A, told), told_before + 1);
 }
