@@ -9,7 +9,10 @@ mod flood;
 mod records;
 mod report;
 mod scene;
+mod slow_disk;
 mod statistics;
+mod storm;
+mod strike;
 mod trial;
 
 use std::path::PathBuf;
@@ -19,6 +22,7 @@ pub use fault::Fault;
 
 use crate::LabError;
 use display::Display;
+use fault::Ground;
 use report::{FaultReport, Report};
 use scene::Scene;
 use trial::TrialResult;
@@ -90,7 +94,7 @@ pub fn main(arguments: DrillArguments) -> ExitCode {
 }
 
 fn run(arguments: &DrillArguments, display: &Display) -> Result<Report, LabError> {
-    if arguments.calls == 0 || phone_count(arguments) > PHONES_MAX {
+    if arguments.calls == 0 || phone_count(arguments, Ground::Halves) > PHONES_MAX {
         return Err(LabError::Io {
             operation: format!("the drill needs at least one talking call and at most {PHONES_MAX} phones"),
             source: std::io::ErrorKind::InvalidInput.into(),
@@ -117,15 +121,14 @@ fn one_trial(
     fault: Fault,
     scene: &mut Option<Scene>,
 ) -> Result<TrialResult, LabError> {
-    let alone = fault == Fault::RestartAlone;
-    if scene.as_ref().is_some_and(|scene| scene.is_alone() != alone) {
+    if scene.as_ref().is_some_and(|scene| scene.ground() != fault.ground()) {
         *scene = None;
     }
     let mut current = match scene.take() {
         Some(scene) => scene,
         // What the machine lacks is told at once; what the product does wrong belongs to the trial.
         None => {
-            let scene = Scene::build(arguments, alone)?;
+            let scene = Scene::build(arguments, fault.ground())?;
             if arguments.keep {
                 display.files(scene.directory());
                 scene.keep_files()
@@ -146,8 +149,14 @@ fn one_trial(
     Ok(result)
 }
 
-const fn phone_count(arguments: &DrillArguments) -> u32 {
-    arguments.calls.saturating_add(arguments.held).saturating_add(arguments.ringing).saturating_mul(2)
+const fn phone_count(arguments: &DrillArguments, ground: Ground) -> u32 {
+    let apart = if matches!(ground, Ground::Halves) { calls::APART } else { 0 };
+    arguments
+        .calls
+        .saturating_add(arguments.held)
+        .saturating_add(arguments.ringing)
+        .saturating_add(apart)
+        .saturating_mul(2)
 }
 
 #[cfg(test)]

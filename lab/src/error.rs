@@ -12,7 +12,7 @@ pub enum LabError {
         #[source]
         source: io::Error,
     },
-    #[error("the program `{0}` is missing; on Debian: apt-get install iproute2 nftables")]
+    #[error("the program `{0}` is missing; on Debian: apt-get install iproute2 nftables e2fsprogs util-linux")]
     ProgramMissing(String),
     #[error("`{command}` failed: {output}")]
     Command { command: String, output: String },
@@ -30,6 +30,8 @@ pub enum LabError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("no {0} is installed, which sets a node's wall clock; on Debian: apt-get install libfaketime")]
+    NoClock(&'static str),
     #[error("no host is called {0}")]
     NoHost(String),
     #[error("waited {limit_ms} ms in vain: {what}")]

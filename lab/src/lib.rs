@@ -1,6 +1,7 @@
 //! Hosts in network namespaces, nodes and phones on them, faults, and the drill that puts it all together. Needs Linux,
 //! root and the programs `ip` and, for packet loss, `nft`.
 
+pub mod disk;
 pub mod drill;
 mod error;
 pub mod netns;

@@ -32,6 +32,14 @@ pub struct Network {
     hosts: Vec<Host>,
 }
 
+/// Packets from some hosts to others are lost; 100 percent is a cut in this direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss<'a> {
+    pub from: &'a [&'a str],
+    pub to: &'a [&'a str],
+    pub percent: u32,
+}
+
 /// One machine of the network. Its interface is `eth0`.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -78,18 +86,75 @@ impl Network {
     /// Loses this many percent of the packets from and to the host; 0 ends it.
     pub fn lose(&self, host: &str, percent: u32) -> Result<(), LabError> {
         let host = self.host(host)?;
-        let (table, port) = (format!("bridge loss_{}", host.name), port(&host.name));
+        let port = port(&host.name);
+        let chance = format!("numgen random mod 100 < {percent} drop");
+        let rules = format!("iifname \"{port}\" {chance}\noifname \"{port}\" {chance}\n");
+        self.forward_rules(&format!("loss_{}", host.name), if percent > 0 { &rules } else { "" })
+    }
+
+    /// Loses packets from some hosts to others, as told here and nothing else: an empty list ends it.
+    pub fn lose_between(&self, losses: &[Loss<'_>]) -> Result<(), LabError> {
+        let mut rules = String::new();
+        for Loss { from, to, percent } in losses {
+            let verdict = match percent {
+                100.. => "drop".to_owned(),
+                _ => format!("numgen random mod 100 < {percent} drop"),
+            };
+            rules.push_str(&format!("iifname {} oifname {} {verdict}\n", self.ports(from)?, self.ports(to)?));
+        }
+        self.forward_rules("between", &rules)
+    }
+
+    /// Puts these rules in the place of the table's former ones; none removes the table.
+    fn forward_rules(&self, table: &str, rules: &str) -> Result<(), LabError> {
+        let chain = format!("chain forward {{\ntype filter hook forward priority 0;\n{rules}}}\n");
+        self.table(table, if rules.is_empty() { "" } else { &chain })
+    }
+
+    fn table(&self, name: &str, body: &str) -> Result<(), LabError> {
         // Making the table first lets it be deleted whether or not it was there.
-        let mut rules = format!("add table {table}\ndelete table {table}\n");
-        if percent > 0 {
-            let chance = format!("numgen random mod 100 < {percent} drop");
-            rules.push_str(&format!(
-                "table {table} {{\nchain forward {{\ntype filter hook forward priority 0;\n\
-                 iifname \"{port}\" {chance}\noifname \"{port}\" {chance}\n}}\n}}\n"
-            ));
+        let mut text = format!("add table bridge {name}\ndelete table bridge {name}\n");
+        if !body.is_empty() {
+            text.push_str(&format!("table bridge {name} {{\n{body}}}\n"));
         }
         let mut command = inside(&self.bridge, "nft");
-        process::run(command.args(["-f", "-"]), &rules, COMMAND_LIMIT).map(|_| ())
+        process::run(command.args(["-f", "-"]), &text, COMMAND_LIMIT).map(|_| ())
+    }
+
+    fn ports(&self, hosts: &[&str]) -> Result<String, LabError> {
+        let ports: Result<Vec<String>, LabError> =
+            hosts.iter().map(|host| Ok(format!("\"{}\"", port(&self.host(host)?.name)))).collect();
+        Ok(format!("{{ {} }}", ports?.join(", ")))
+    }
+
+    /// Begins to count what comes from this host with this source address.
+    pub fn count_from(&self, host: &str, source: Ipv4Addr) -> Result<(), LabError> {
+        let port = port(&self.host(host)?.name);
+        self.table(
+            "census",
+            &format!(
+                "counter as_ip {{ }}\ncounter as_arp {{ }}\n\
+                 chain arriving {{\ntype filter hook prerouting priority -300;\n\
+                 iifname \"{port}\" ip saddr {source} counter name as_ip\n\
+                 iifname \"{port}\" arp saddr ip {source} counter name as_arp\n}}\n"
+            ),
+        )
+    }
+
+    /// IP packets and ARP messages that have come since [`Self::count_from`].
+    pub fn counted(&self) -> Result<(u64, u64), LabError> {
+        let mut command = inside(&self.bridge, "nft");
+        command.args(["-j", "list", "counters", "table", "bridge", "census"]);
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        let failed = |source| LabError::Json { command: process::describe(&command), source };
+        let told: serde_json::Value = serde_json::from_str(&text).map_err(failed)?;
+        let counter = |name: &str| {
+            let list = told.get("nftables").and_then(|list| list.as_array()).into_iter().flatten();
+            let mut counters = list.filter_map(|entry| entry.get("counter"));
+            let counter = counters.find(|counter| counter.get("name").and_then(|it| it.as_str()) == Some(name));
+            counter.and_then(|counter| counter.get("packets")).and_then(|packets| packets.as_u64()).unwrap_or(0)
+        };
+        Ok((counter("as_ip"), counter("as_arp")))
     }
 
     fn make_namespaces(&self) -> Result<(), LabError> {
@@ -144,6 +209,19 @@ impl Host {
     pub fn add_addresses(&self, addresses: &[Ipv4Addr]) -> Result<(), LabError> {
         let lines: String = addresses.iter().map(|address| format!("addr add {address}/24 dev eth0\n")).collect();
         batch(&self.namespace, &lines)
+    }
+
+    /// Takes an address away from `eth0`, whoever gave it.
+    pub fn remove_address(&self, address: Ipv4Addr) -> Result<(), LabError> {
+        batch(&self.namespace, &format!("addr del {address}/32 dev eth0\n"))
+    }
+
+    /// Whether `eth0` has this address.
+    pub fn has_address(&self, address: Ipv4Addr) -> Result<bool, LabError> {
+        let mut command = Command::new("ip");
+        command.args(["-n", &self.namespace, "-brief", "addr", "show", "dev", "eth0"]);
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        Ok(text.split_whitespace().any(|word| word.split('/').next() == Some(address.to_string().as_str())))
     }
 
     /// UDP sockets on this host that belong to this process.

@@ -39,6 +39,9 @@ pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 
 const PEER_PORT: u16 = 7700;
 
+/// Gives a program a wall clock of its own (the package libfaketime); this one knows threads.
+const CLOCK_LIBRARY: &str = "libfaketimeMT.so.1";
+
 /// One node, running or not.
 pub struct Node {
     pub name: String,
@@ -49,6 +52,8 @@ pub struct Node {
     serve: Vec<String>,
     /// Arguments that tell the other commands which node is meant.
     operate: Vec<String>,
+    /// The file that says how far the node's wall clock is off, when it has one of its own.
+    clock: Option<PathBuf>,
     process: Option<Child>,
     started: Option<Instant>,
 }
@@ -111,6 +116,7 @@ impl Node {
             directory,
             serve,
             operate,
+            clock: None,
             process: None,
             started: None,
         })
@@ -135,6 +141,23 @@ impl Node {
         self.directory.join("pbx")
     }
 
+    /// Where the node keeps what must not be lost.
+    pub fn state_directory(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// From its next start on the node has a wall clock of its own, which [`Self::set_clock`] sets.
+    pub fn use_own_clock(&mut self) -> Result<(), LabError> {
+        self.clock = Some(self.directory.join("clock"));
+        self.set_clock(0)
+    }
+
+    /// Sets the node's wall clock this far ahead of the machine's; it takes effect within a second.
+    pub fn set_clock(&self, ahead_s: i64) -> Result<(), LabError> {
+        let path = self.clock.as_deref().ok_or(LabError::NoClock(CLOCK_LIBRARY))?;
+        write(path, &format!("{ahead_s:+}\n"))
+    }
+
     /// Starts `tandem serve`. What it logs goes to a file, which [`Self::log_path`] names.
     pub fn start(&mut self) -> Result<(), LabError> {
         let path = self.log_path();
@@ -145,6 +168,14 @@ impl Node {
         command.arg("serve").args(&self.serve).stdin(Stdio::null()).stdout(log).stderr(errors);
         // A group of its own, so that ctrl-c in the terminal does not end nodes before the drill has seen it.
         command.process_group(0);
+        if let Some(clock) = &self.clock {
+            // The file is read once a second. Only the wall clock is its matter.
+            command.env("LD_PRELOAD", clock_library()?).env("FAKETIME_TIMESTAMP_FILE", clock);
+            command
+                .env("FAKETIME_CACHE_DURATION", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                .env("NO_FAKE_STAT", "1");
+        }
         self.process = Some(process::start(&mut command)?);
         self.started = Some(Instant::now());
         Ok(())
@@ -214,12 +245,36 @@ impl Node {
         found.ok_or_else(|| LabError::NoProcess { node: self.name.clone() })
     }
 
-    /// Sends the daemon a signal: SIGKILL is a crash, SIGSTOP a freeze.
-    pub fn signal_daemon(&self, pid: i32, signal: Signal) -> Result<(), LabError> {
+    /// Process id of the daemon's parent, which owns the address; `None` when the node does not run.
+    pub fn parent(&self) -> Option<i32> {
+        self.process.as_ref().map(|process| process.id() as i32)
+    }
+
+    /// Sends one of the node's processes a signal: SIGKILL is a crash, SIGSTOP a freeze.
+    pub fn signal(&self, pid: i32, signal: Signal) -> Result<(), LabError> {
         kill(Pid::from_raw(pid), signal).map_err(|errno| LabError::Io {
-            operation: format!("sending {signal} to the daemon of node {}", self.name),
+            operation: format!("sending {signal} to process {pid} of node {}", self.name),
             source: errno.into(),
         })
+    }
+
+    /// Kills whatever runs of the node, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<(), LabError> {
+        let daemon = self.parent().and_then(first_child);
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        // One that has ended already is as good.
+        let _ = process.kill();
+        let _ = process.wait();
+        // The kernel kills the daemon of a dead parent; it is gone when nobody of that number is left.
+        let begun = Instant::now();
+        while daemon.is_some_and(|daemon| kill(Pid::from_raw(daemon), Signal::SIGKILL).is_ok()) {
+            if begun.elapsed() >= STOP_LIMIT {
+                let what = format!("the end of the daemon of node {}", self.name);
+                return Err(LabError::Waited { what, limit_ms: STOP_LIMIT.as_millis() as u64 });
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Stops the node properly: SIGTERM to the process that was started.
@@ -248,6 +303,13 @@ impl Drop for Node {
 /// Makes the key of a pair with `tandem key`.
 pub fn make_key(binary: &Path, path: &Path) -> Result<(), LabError> {
     process::run(Command::new(binary).arg("key").arg(path), "", COMMAND_LIMIT).map(|_| ())
+}
+
+/// Found in a folder of the machine's architecture.
+fn clock_library() -> Result<PathBuf, LabError> {
+    let folders = fs::read_dir("/usr/lib").map_err(LabError::io("listing /usr/lib"))?;
+    let mut paths = folders.flatten().map(|entry| entry.path().join("faketime").join(CLOCK_LIBRARY));
+    paths.find(|path| path.is_file()).ok_or(LabError::NoClock(CLOCK_LIBRARY))
 }
 
 fn first_child(pid: i32) -> Option<i32> {

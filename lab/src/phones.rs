@@ -49,16 +49,19 @@ impl Phones {
     /// Opens two sockets per account on `host`, which gets the accounts' addresses, and starts the thread. The phones
     /// do nothing until they are told; a call that comes in rings.
     pub fn start(host: &Host, accounts: &[Account], server: SocketAddr) -> Result<Self, LabError> {
-        let missing: Vec<_> =
-            accounts.iter().map(|account| account.address).filter(|address| *address != host.address).collect();
-        host.add_addresses(&missing)?;
-        let wanted: Vec<SocketAddr> = accounts
-            .iter()
-            .flat_map(|account| [SIP_PORT, RTP_PORT].map(|port| SocketAddr::from((account.address, port))))
-            .collect();
-        let mut sockets = host.sockets(&wanted)?.into_iter();
+        let places: Vec<_> = accounts.iter().map(|account| (host, account)).collect();
+        Self::start_on(&places, server)
+    }
+
+    /// Like [`Self::start`], with each phone on a host of its own choice.
+    pub fn start_on(places: &[(&Host, &Account)], server: SocketAddr) -> Result<Self, LabError> {
         let mut handsets = Vec::new();
-        for (index, account) in accounts.iter().enumerate() {
+        for (index, (host, account)) in places.iter().enumerate() {
+            if account.address != host.address {
+                host.add_addresses(&[account.address])?;
+            }
+            let wanted = [SIP_PORT, RTP_PORT].map(|port| SocketAddr::from((account.address, port)));
+            let mut sockets = host.sockets(&wanted)?.into_iter();
             let config = PhoneConfig {
                 user: account.number.clone(),
                 password: account.password.clone(),

@@ -109,6 +109,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         stamped: LocalTime::ZERO,
         carrier_asked: LocalTime::ZERO,
         media_asked: LocalTime::ZERO,
+        lost: None,
     }
     .run()
 }
@@ -127,6 +128,8 @@ struct Daemon {
     stamped: LocalTime,
     carrier_asked: LocalTime,
     media_asked: LocalTime,
+    /// The epoch whose claim to the address was lost and is to be claimed again.
+    lost: Option<Epoch>,
 }
 
 impl Daemon {
@@ -146,6 +149,8 @@ impl Daemon {
             if self.node.next_timeout().is_some_and(|due| due <= local_now()) {
                 self.step(Event::Timeout)?;
             }
+            // After the time that has passed was judged.
+            self.claim_again()?;
             self.world.link_timeouts(local_now());
             self.stamp()?;
             self.ask_media()?;
@@ -217,7 +222,7 @@ impl Daemon {
         while let Some(message) = self.parent.receive().into_diagnostic()? {
             match message {
                 FromParent::Claimed { epoch } => self.step(Event::Claimed { epoch })?,
-                FromParent::Lost { epoch } => self.claim_again(epoch)?,
+                FromParent::Lost { epoch } => self.lost = Some(epoch),
                 FromParent::Stop => self.step(Event::Asked { number: 0, operator: Operator::Stop })?,
                 FromParent::Reload => self.step(Event::Asked { number: 0, operator: Operator::Reload })?,
                 FromParent::Held(_) | FromParent::HeldEnd { .. } => {}
@@ -226,8 +231,14 @@ impl Daemon {
         Ok(())
     }
 
-    fn claim_again(&mut self, epoch: Epoch) -> Result<()> {
-        if self.node.role() == Role::Active && self.node.epoch() == epoch {
+    /// The lease has run out without our doing. After a sleep the peer may have the address: it is claimed again only
+    /// when the peer has had the time to say so.
+    fn claim_again(&mut self) -> Result<()> {
+        let Some(epoch) = self.lost else { return Ok(()) };
+        if self.node.role() != Role::Active || self.node.epoch() != epoch {
+            self.lost = None;
+        } else if self.node.is_certain(local_now()) {
+            self.lost = None;
             tracing::warn!(%epoch, "the service address was lost; claiming it again");
             self.parent.claim(epoch).into_diagnostic()?;
         }

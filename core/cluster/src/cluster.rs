@@ -160,6 +160,9 @@ pub struct Cluster {
     /// Active: when a phone was first heard in this reign, since we last slept.
     #[n(30)]
     reached_since: Option<LocalTime>,
+    /// We have slept so long that the peer may have taken over; until then we listen for it.
+    #[n(31)]
+    uncertain_until: LocalTime,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -216,6 +219,7 @@ impl Cluster {
             judged_at: None,
             noticed: Noticed::default(),
             reached_since: None,
+            uncertain_until: LocalTime::ZERO,
             settings,
         }
     }
@@ -284,7 +288,7 @@ impl Cluster {
         self.forgive_own_stall(now, &mut out);
         self.judged_at = Some(now);
         if self.peer.view.up && now.since(self.peer.view.heard_at) >= self.settings.timing.down_after {
-            self.peer.view.up = false;
+            self.peer.lost();
             self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), &mut out);
         }
         self.judge(now, &mut out);
@@ -456,7 +460,13 @@ impl Cluster {
         let judged = [silent_at, self.role_deadline(), self.hand_over_until, self.failback_deadline()];
         let judged_at = self.judged_at;
         let ahead = judged.into_iter().flatten().filter(|&at| judged_at.is_none_or(|judged_at| at > judged_at));
-        ahead.chain(self.neighbours.deadline()).chain([self.heartbeat_at]).min()
+        ahead.chain(self.neighbours.deadline().map(|at| at.max(self.uncertain_until))).chain([self.heartbeat_at]).min()
+    }
+
+    /// The role is what it is said to be. After a sleep in which the peer may have taken over it is not, until the peer
+    /// has had the time to say so: meanwhile nobody is told that we serve, and a lost address is not claimed again.
+    pub fn is_certain(&self, now: LocalTime) -> bool {
+        now >= self.uncertain_until
     }
 
     pub fn role(&self) -> Role {
@@ -519,7 +529,7 @@ impl Cluster {
 
     /// What every input ends with: what is due to be told to neighbours and to the peer.
     fn finish(&mut self, now: LocalTime, out: &mut Vec<Output>) {
-        if self.neighbours.due(now) {
+        if self.is_certain(now) && self.neighbours.due(now) {
             out.push(Output::TellNeighbours);
         }
         if self.heartbeat_due || self.heartbeat_at <= now {

@@ -1,6 +1,7 @@
 //! What one node knows of the other: its last heartbeat, on which links it is heard, and which of its lives are over.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
@@ -74,9 +75,13 @@ pub(crate) struct Peer {
     /// Until then nothing of its present life is heard: it has said farewell.
     #[n(3)]
     quiet_until: LocalTime,
-    /// Whom our heartbeats name as heard.
+    /// Whom our heartbeats name as heard: nobody while the peer is down, so that it learns that we do not hear it.
     #[n(4)]
     pub naming: Option<Incarnation>,
+    /// Since when it has been heard without a break.
+    #[n(5)]
+    #[cbor(default)]
+    up_since: LocalTime,
 }
 
 /// What a heartbeat is to us.
@@ -114,10 +119,24 @@ impl Peer {
         if !matches!(arrival, Arrival::Nothing) {
             self.naming = Some(heartbeat.incarnation);
         }
+        if matches!(arrival, Arrival::Returned | Arrival::NewLife { .. }) {
+            self.up_since = now;
+        }
         if matches!(arrival, Arrival::Next | Arrival::Returned | Arrival::NewLife { .. }) {
             self.note(now, link, heartbeat, own);
         }
         arrival
+    }
+
+    /// It is not heard any more.
+    pub fn lost(&mut self) {
+        self.view.up = false;
+        self.naming = None;
+    }
+
+    /// It is heard, and has been for this long, and yet it does not hear us: packets pass in one direction only.
+    pub fn is_deaf(&self, now: LocalTime, heard_for: Duration) -> bool {
+        self.view.up && !self.view.hears_us && now.since(self.up_since) >= heard_for
     }
 
     /// Its daemon is dead: what is still under way from it must not revive it.

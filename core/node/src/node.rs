@@ -217,6 +217,11 @@ impl Node {
         self.cluster.role()
     }
 
+    /// The role is what it is said to be; after a long sleep it is not, for a moment.
+    pub fn is_certain(&self, now: LocalTime) -> bool {
+        self.cluster.is_certain(now)
+    }
+
     /// A death of this node now would lose nothing.
     pub fn is_protected(&self) -> bool {
         self.protection.on

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Talking,
     Held,
     Ringing,
+    /// Made while the switch is split, and talking from then on.
+    Apart,
 }
 
 /// One call between two phones of the scene, by their indices.
@@ -52,6 +54,17 @@ pub(super) fn plan(talking: u32, held: u32, ringing: u32) -> Vec<Call> {
         Call { kind, caller, called, acts: if index % 2 == 0 { caller } else { called } }
     };
     kinds.enumerate().map(call).collect()
+}
+
+/// How many calls are made during a split: one on each side.
+pub(super) const APART: u32 = 2;
+
+/// Adds the calls that are made during a split.
+pub(super) fn plan_apart(plan: &mut Vec<Call>) {
+    for _ in 0..APART {
+        let caller = 2 * plan.len();
+        plan.push(Call { kind: Kind::Apart, caller, called: caller + 1, acts: caller });
+    }
 }
 
 pub(super) fn state(driver: &Driver, phone: usize) -> CallState {

@@ -3,6 +3,7 @@
 use super::calls::{Call, Kind, hears, plan, record, report};
 use super::fault::Fault;
 use super::scene::Scene;
+use super::strike::Strike;
 use super::trial::TrialResult;
 use crate::LabError;
 use crate::nodes::Status;
@@ -19,6 +20,9 @@ pub(super) struct Check {
 
 /// Notes are for a reader: a hundred of a kind tell no more than the first.
 pub(super) const NOTES_MAX: usize = 5;
+
+/// What a machine may let out of the service address when it wakes from a pause and somebody else serves.
+const HANDFUL_MAX: u64 = 5;
 
 impl Check {
     fn new(name: &'static str, total: usize, wrong: Vec<String>) -> Self {
@@ -52,14 +56,19 @@ impl Scene {
         &mut self,
         calls: &[Call],
         fault: Fault,
-        broken: usize,
+        strike: &Strike,
         before: &Before,
         result: &mut TrialResult,
     ) -> Result<(), LabError> {
         let of_kind = |kind| calls.iter().filter(|call| call.kind == kind).copied().collect::<Vec<_>>();
         let (talking, held, ringing) = (of_kind(Kind::Talking), of_kind(Kind::Held), of_kind(Kind::Ringing));
-        result.checks.push(self.check_serving(fault, broken));
-        result.checks.push(self.check_audio(&talking)?);
+        result.checks.push(self.check_serving(strike.serving()));
+        result.checks.push(self.check_audio("audio in both directions of each talking call", &talking)?);
+        let apart = of_kind(Kind::Apart);
+        if !apart.is_empty() {
+            let name = "audio in both directions of calls made during the split";
+            result.checks.push(self.check_audio(name, &apart)?);
+        }
         let wrong = self.pick_up(&ringing)?;
         result.checks.push(self.check_calls("calls that rang are answered and have audio", &ringing, wrong));
         let wrong = self.hold(&held, false)?;
@@ -81,11 +90,18 @@ impl Scene {
         Ok(())
     }
 
-    fn check_serving(&self, fault: Fault, broken: usize) -> Check {
-        let serving = if fault.stays() { broken } else { 1 - broken.min(1) };
-        let wrong = match self.node(serving).and_then(|node| node.status()) {
-            Ok(status) if status.serves() => Vec::new(),
-            Ok(status) => vec![format!("node {} says that it is {}", status.node, status.role)],
+    /// The node that must serve does, or one of them when it may be either.
+    fn check_serving(&self, serving: Option<usize>) -> Check {
+        let told = self.nodes.iter().enumerate().filter(|(index, _)| serving.is_none_or(|serving| serving == *index));
+        let wrong: Result<Vec<_>, _> = told.map(|(_, node)| node.status()).collect();
+        let wrong = match wrong {
+            Ok(told) if told.iter().filter(|status| status.serves()).count() == 1 => Vec::new(),
+            Ok(told) => vec![
+                told.iter()
+                    .map(|it| format!("node {} says that it is {}", it.node, it.role))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ],
             Err(error) => vec![error.chain()],
         };
         Check::new("a node serves that says so", 1, wrong)
@@ -101,7 +117,24 @@ impl Scene {
         Check::new("no takeover", 1, wrong)
     }
 
-    fn check_calls(&self, name: &'static str, calls: &[Call], wrong: Vec<Call>) -> Check {
+    /// The address has moved once at most, however often the cable came and went.
+    pub(super) fn check_moves(&self, before: &Status) -> Check {
+        let told: Vec<_> = self.nodes.iter().filter_map(|node| node.status().ok()).collect();
+        let after = told.iter().filter_map(Status::epoch_number).max().unwrap_or(0);
+        let moves = after.saturating_sub(before.epoch_number().unwrap_or(after));
+        let wrong = if moves > 1 { vec![format!("the epoch rose {moves} times")] } else { Vec::new() };
+        Check::new("at most one takeover", 1, wrong)
+    }
+
+    /// How much the node let out of the service address that had been asleep with it.
+    pub(super) fn check_woken(&self) -> Result<Check, LabError> {
+        let (packets, arp) = self.network.counted()?;
+        let said = format!("{packets} packets and {arp} ARP messages left the woken node from the service address");
+        let good = usize::from(packets + arp <= HANDFUL_MAX);
+        Ok(Check { name: "a woken node sends a handful at most", good, total: 1, notes: vec![said] })
+    }
+
+    pub(super) fn check_calls(&self, name: &'static str, calls: &[Call], wrong: Vec<Call>) -> Check {
         let describe = |call: &Call| {
             let (caller, called) = (call.caller, call.called);
             let states = self.phones.with(move |driver| {
@@ -116,7 +149,7 @@ impl Scene {
     }
 
     /// Each direction of the talking calls still has audio, now.
-    fn check_audio(&self, talking: &[Call]) -> Result<Check, LabError> {
+    fn check_audio(&self, name: &'static str, talking: &[Call]) -> Result<Check, LabError> {
         let ends: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
         let watched = ends.clone();
         self.phones.with(move |driver| driver.start_windows(&watched))?;
@@ -127,7 +160,7 @@ impl Scene {
         let deaf: Vec<usize> =
             self.phones.with(move |driver| watched.into_iter().filter(|phone| !hears(driver, *phone)).collect())?;
         let wrong = deaf.into_iter().map(|phone| format!("{} hears nothing", self.number(phone))).collect();
-        Ok(Check::new("audio in both directions of each talking call", ends.len(), wrong))
+        Ok(Check::new(name, ends.len(), wrong))
     }
 
     /// Nobody has ever heard another call, noise, or a source that changed.

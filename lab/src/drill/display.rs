@@ -54,7 +54,7 @@ impl Display {
     }
 
     pub(super) fn introduction(&self, arguments: &DrillArguments) {
-        let phones = phone_count(arguments);
+        let phones = phone_count(arguments, arguments.fault.ground());
         self.line(&format!(
             "\nTandem drill: {phones} telephones, two machines that serve them, and things that go wrong.\n\n\
              \x20  {phones:>3} phones ----- switch ----- node a  10.77.0.11\n\
@@ -70,7 +70,7 @@ impl Display {
     }
 
     pub(super) fn trial(&self, fault: Fault, number: u32, of: u32) {
-        self.line(&format!("\n--- {} ({number} of {of}): {}", fault.name(), fault.story()));
+        self.line(&format!("\n--- {} ({number} of {of}): {}", fault.name(), fault.facts().story));
     }
 
     pub(super) fn waiting(&self, text: &str) {
@@ -101,15 +101,17 @@ impl Display {
         ));
     }
 
-    pub(super) fn strike(&self, fault: Fault, node: &str) {
-        let what = match fault {
-            Fault::Kill | Fault::Double | Fault::RestartAlone => "killed",
-            Fault::Freeze => "frozen",
-            Fault::Cut => "cut off",
-            Fault::Switchover | Fault::All => "asked to hand over",
-            Fault::Flood => "flooded with work on every core and on the disk",
-        };
-        self.line(&format!("    FAULT    node {node} is {what}"));
+    /// The fault has come, or ended. The names are those of the nodes that serves and that stands by.
+    pub(super) fn strike(&self, fault: Fault, ended: bool, [active, standby]: &[String; 2]) {
+        let facts = fault.facts();
+        let (head, what) = if ended { ("END  ", facts.ended.unwrap_or_default()) } else { ("FAULT", facts.struck) };
+        let what = what.replace("ACTIVE", active).replace("STANDBY", standby);
+        self.line(&format!("    {head}    {what}"));
+    }
+
+    /// What the drill itself has done meanwhile.
+    pub(super) fn told(&self, text: &str) {
+        self.line(&format!("    load     {text}"));
     }
 
     pub(super) fn live(&self, since: Duration, worst_ms: f64) {

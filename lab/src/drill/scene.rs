@@ -3,21 +3,33 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use phone::PhoneCommand;
 
+use super::fault::Ground;
 use super::records::ExpectedCall;
 use super::{DrillArguments, phone_count};
 use crate::LabError;
+use crate::disk::{self, Disk};
 use crate::netns::Network;
 use crate::nodes::{Node, SERVICE, make_key};
 use crate::phones::{Account, Phones, SIP_PORT};
 
 const NODE_A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const NODE_B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
+/// The phones live on two hosts, so that a split of the switch can part them: the calls in turn on the one and the
+/// other.
+pub(super) const LEFT: &str = "left";
+pub(super) const RIGHT: &str = "right";
+const LEFT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 19);
+const RIGHT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 20);
+/// The two halves of a switch that has fallen in two.
+pub(super) const WITH_A: [&str; 2] = ["a", LEFT];
+pub(super) const WITH_B: [&str; 2] = ["b", RIGHT];
 const PHONES_BEGIN: u8 = 21;
 const NUMBERS_BEGIN: u32 = 5000;
 
@@ -40,6 +52,9 @@ pub(super) struct Scene {
     pub(super) calls_marked: u32,
     /// Violations seen before this trial, per phone.
     pub(super) violations_before: Vec<usize>,
+    ground: Ground,
+    /// One per node, when the ground is disks.
+    disks: Vec<Arc<Disk>>,
     directory: PathBuf,
     keep: bool,
     registered: bool,
@@ -47,20 +62,22 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Builds network, phones and nodes, and starts the nodes. Nothing is waited for yet.
-    pub(super) fn build(arguments: &DrillArguments, alone: bool) -> Result<Self, LabError> {
+    pub(super) fn build(arguments: &DrillArguments, ground: Ground) -> Result<Self, LabError> {
         let binary = match &arguments.binary {
             Some(binary) => binary.clone(),
             None => std::env::current_exe().map_err(LabError::io("finding this program"))?,
         };
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tandem-drill-{}-{number}", std::process::id()));
-        let accounts: Vec<Account> = (0..phone_count(arguments)).map(account).collect();
-        let first_phone = accounts.first().map_or(NODE_A, |account| account.address);
-        let mut hosts = vec![("phones", first_phone)];
+        let accounts: Vec<Account> = (0..phone_count(arguments, ground)).map(account).collect();
+        let mut hosts = vec![(LEFT, LEFT_ADDRESS), (RIGHT, RIGHT_ADDRESS)];
+        let alone = ground == Ground::Alone;
         hosts.extend(if alone { vec![("solo", SERVICE)] } else { vec![("a", NODE_A), ("b", NODE_B)] });
         let network = Network::build(&hosts)?;
         let nodes = make_nodes(&network, &binary, &directory, &accounts, alone)?;
-        let phones = Phones::start(network.host("phones")?, &accounts, SocketAddr::from((SERVICE, SIP_PORT)))?;
+        let sides = [network.host(LEFT)?, network.host(RIGHT)?];
+        let places = accounts.iter().enumerate().map(|(phone, account)| (sides[side_of(phone)], account));
+        let phones = Phones::start_on(&places.collect::<Vec<_>>(), SocketAddr::from((SERVICE, SIP_PORT)))?;
         let violations_before = vec![0; accounts.len()];
         let mut scene = Self {
             phones,
@@ -70,18 +87,50 @@ impl Scene {
             made: Vec::new(),
             calls_marked: 0,
             violations_before,
+            ground,
+            disks: Vec::new(),
             directory,
             keep: false,
             registered: false,
         };
+        scene.lay_ground()?;
         for node in &mut scene.nodes {
             node.start()?;
         }
         Ok(scene)
     }
 
+    fn lay_ground(&mut self) -> Result<(), LabError> {
+        match self.ground {
+            Ground::Pair | Ground::Alone | Ground::Halves => Ok(()),
+            Ground::Clocks => self.nodes.iter_mut().try_for_each(Node::use_own_clock),
+            Ground::Disks => {
+                disk::share(&self.directory)?;
+                for node in &self.nodes {
+                    let image = self.directory.join(format!("{}.image", node.name));
+                    self.disks.push(Arc::new(Disk::make(&image, &node.state_directory())?));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn ground(&self) -> Ground {
+        self.ground
+    }
+
     pub(super) fn is_alone(&self) -> bool {
-        self.nodes.len() == 1
+        self.ground == Ground::Alone
+    }
+
+    pub(super) fn disks(&self) -> &[Arc<Disk>] {
+        &self.disks
+    }
+
+    /// The disk of this node.
+    pub(super) fn disk(&self, index: usize) -> Result<&Disk, LabError> {
+        let disk = self.disks.get(index).map(Arc::as_ref);
+        disk.ok_or_else(|| LabError::NoHost(format!("the disk of node {index}")))
     }
 
     /// The nodes' files stay when the scene goes.
@@ -96,6 +145,15 @@ impl Scene {
 
     pub(super) fn node(&self, index: usize) -> Result<&Node, LabError> {
         self.nodes.get(index).ok_or_else(|| LabError::NoHost(format!("node {index}")))
+    }
+
+    pub(super) fn node_mut(&mut self, index: usize) -> Result<&mut Node, LabError> {
+        self.nodes.get_mut(index).ok_or_else(|| LabError::NoHost(format!("node {index}")))
+    }
+
+    /// Its name, for messages and for the network.
+    pub(super) fn name_of(&self, index: usize) -> String {
+        self.nodes.get(index).map_or_else(|| "?".to_owned(), |node| node.name.clone())
     }
 
     /// Waits until one node serves and, in a pair, the other one stands by and knows everything. Gives the index of
@@ -165,11 +223,20 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         self.nodes.clear();
+        if self.ground == Ground::Disks {
+            self.disks.clear();
+            disk::unshare(&self.directory);
+        }
         if !self.keep {
             // Files that cannot be removed now are the temporary directory's business.
             let _ = fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// On which of the two hosts a phone lives: callers and called of one call on the same.
+pub(super) const fn side_of(phone: usize) -> usize {
+    (phone / 2) % 2
 }
 
 fn account(index: u32) -> Account {

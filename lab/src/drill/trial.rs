@@ -3,23 +3,20 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
 use super::DrillArguments;
 use super::calls::{self, Call, Kind, report};
 use super::checks::Check;
 use super::display::Display;
-use super::fault::Fault;
-use super::flood::Flood;
+use super::fault::{Fault, Ground};
 use super::scene::Scene;
+use super::strike::Strike;
 use crate::LabError;
 
 /// How long the phones are listened to before the fault.
 const BASELINE: Duration = Duration::from_millis(2_000);
 
-/// How long before and after each of many faults to the same calls.
+/// How long before each of many faults to the same calls.
 const BASELINE_OF_MANY: Duration = Duration::from_millis(500);
-const OBSERVE_OF_MANY: Duration = Duration::from_millis(1_500);
 
 /// A phone that has heard nothing new for this long at the end of the trial is silent for good.
 const SILENT_US: u64 = 500_000;
@@ -68,35 +65,49 @@ pub(super) fn run(
     display.waiting("the phones register");
     scene.register()?;
     let before = scene.before_trial()?;
-    let plan = calls::plan(arguments.calls, arguments.held, arguments.ringing);
+    let mut plan = calls::plan(arguments.calls, arguments.held, arguments.ringing);
+    if fault.ground() == Ground::Halves {
+        calls::plan_apart(&mut plan);
+    }
     display.waiting("the calls come up");
     bring_up(scene, &plan)?;
     let mut result = TrialResult::default();
-    let rounds = if fault == Fault::Double { arguments.rounds * 2 } else { arguments.rounds };
+    let rounds = arguments.rounds * fault.rounds();
     for round in 0..rounds {
         let active = scene.wait_protected()?;
         display.scene(scene, active, &plan);
         let status = scene.node(active)?.status()?;
-        let mut broken = Broken { node: active, daemon: scene.node(active)?.daemon()?, flood: None };
-        let ears = strike(scene, fault, &mut broken, &plan, arguments, display)?;
-        if fault == Fault::Flood {
-            drop(broken.flood.take());
-            result.checks.push(scene.check_untouched(active, &status));
+        let mut strike = Strike::new(scene, fault, round, active)?;
+        let observed = observed(fault, arguments);
+        let mut trial = Trial { scene, fault, plan: &plan, arguments, display, result: &mut result };
+        trial.listen(Moment::Begin, &mut strike, observed)?;
+        if fault == Fault::SplitAndHeal {
+            trial.live_apart()?;
         }
-        let own_delay_ms = scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0;
-        display.heard(fault.promise_ms() * arguments.slack, &ears, own_delay_ms);
-        result.own_delay_ms = result.own_delay_ms.max(own_delay_ms);
-        result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
-        result.ears.extend(ears);
-        if round + 1 < rounds {
-            display.waiting("the killed program comes back and learns everything again");
-            broken.heal(scene, fault)?;
+        if strike.serving() == Some(active) && !trial.scene.is_alone() {
+            trial.result.checks.push(trial.scene.check_untouched(active, &status));
+        }
+        let last = round + 1 == rounds;
+        let ended = fault.facts().ended.is_some();
+        if ended {
+            trial.listen(Moment::End, &mut strike, observed)?;
             scene.wait_protected()?;
-        } else {
-            scene.check_after(&plan, fault, active, &before, &mut result)?;
-            display.waiting("the broken machine comes back and learns everything again");
-            broken.heal(scene, fault)?;
+        }
+        if fault == Fault::FreezeAll {
+            result.checks.push(scene.check_woken()?);
+        }
+        if fault == Fault::Flap {
+            result.checks.push(scene.check_moves(&status));
+        }
+        if last {
+            scene.check_after(&plan, fault, &strike, &before, &mut result)?;
+        }
+        if !ended {
+            display.waiting("what was broken comes back and learns everything again");
+            strike.end(scene)?;
             scene.wait_protected()?;
+        }
+        if last {
             result.checks.push(scene.check_records());
         }
     }
@@ -118,75 +129,100 @@ fn bring_up(scene: &mut Scene, plan: &[Call]) -> Result<(), LabError> {
     failed("could not be held", scene.hold(&of_kind(&[Kind::Held]), true)?)
 }
 
-/// The node that is broken, and its daemon as it was before.
-struct Broken {
-    node: usize,
-    daemon: i32,
-    flood: Option<Flood>,
+fn observed(fault: Fault, arguments: &DrillArguments) -> Duration {
+    match fault {
+        Fault::Flood => Duration::from_secs(arguments.flood_seconds),
+        _ => Duration::from_millis(fault.observe_ms(arguments.rounds > 1)),
+    }
 }
 
-impl Broken {
-    fn commit(&mut self, scene: &mut Scene, fault: Fault) -> Result<(), LabError> {
-        if fault == Fault::Flood {
-            self.flood = Some(Flood::begin(scene.directory())?);
-            return Ok(());
+/// The two moments at which the phones are listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Begin,
+    End,
+}
+
+/// What every step of a trial needs.
+struct Trial<'a> {
+    scene: &'a mut Scene,
+    fault: Fault,
+    plan: &'a [Call],
+    arguments: &'a DrillArguments,
+    display: &'a Display,
+    result: &'a mut TrialResult,
+}
+
+impl Trial<'_> {
+    /// Listens for a while, lets the moment come, and listens on. Notes what each phone of a talking call heard.
+    fn listen(&mut self, moment: Moment, strike: &mut Strike, observed: Duration) -> Result<(), LabError> {
+        let talking: Vec<Call> = self.plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
+        let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
+        begin_window(self.scene, &phones)?;
+        thread::sleep(if self.arguments.rounds > 1 { BASELINE_OF_MANY } else { BASELINE });
+        let before = silences(self.scene, &phones)?;
+        self.display.baseline(before.iter().map(|silence| silence.longest_ms));
+        begin_window(self.scene, &phones)?;
+        let names = [strike.active(), 1 - strike.active().min(1)].map(|index| self.scene.name_of(index));
+        self.display.strike(self.fault, moment == Moment::End, &names);
+        match moment {
+            Moment::Begin => strike.begin(self.scene)?,
+            Moment::End => strike.end(self.scene)?,
         }
-        let node = scene.node(self.node)?;
-        match fault {
-            Fault::Kill | Fault::Double | Fault::RestartAlone => node.signal_daemon(self.daemon, Signal::SIGKILL),
-            Fault::Freeze => node.signal_daemon(self.daemon, Signal::SIGSTOP),
-            Fault::Cut => scene.network.cut(&node.name),
-            Fault::Switchover | Fault::Flood | Fault::All => node.switchover(),
+        self.observe(strike.active(), &phones, observed)?;
+        let after = silences(self.scene, &phones)?;
+        if let Some(told) = strike.told() {
+            self.display.told(&told);
         }
+        let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
+        let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
+            phone: self.scene.number(phone).to_owned(),
+            hears: self.scene.number(hears).to_owned(),
+            before_ms: before.longest_ms,
+            after_ms: after.longest_ms,
+            silent_for_good: after.silent,
+        });
+        let ears: Vec<Ear> = ears.collect();
+        let own_delay_ms = self.scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0;
+        self.display.heard(self.fault.promise_ms() * self.arguments.slack, &ears, own_delay_ms);
+        self.result.own_delay_ms = self.result.own_delay_ms.max(own_delay_ms);
+        self.result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
+        self.result.ears.extend(ears);
+        Ok(())
     }
 
-    fn heal(&self, scene: &Scene, fault: Fault) -> Result<(), LabError> {
-        let node = scene.node(self.node)?;
-        match fault {
-            // Its parent may have killed and replaced the frozen daemon meanwhile, which is as good.
-            Fault::Freeze => drop(node.signal_daemon(self.daemon, Signal::SIGCONT)),
-            Fault::Cut => scene.network.heal(&node.name)?,
-            _ => {}
+    /// Lets time pass and shows the worst silence so far.
+    fn observe(&mut self, node: usize, phones: &[usize], observed: Duration) -> Result<(), LabError> {
+        let begun = Instant::now();
+        let alone = self.fault == Fault::RestartAlone;
+        while begun.elapsed() < observed {
+            thread::sleep(Duration::from_millis(if alone { 2 } else { 50 }));
+            if alone && !self.scene.node_mut(node)?.is_running() {
+                // Nothing of the node has survived: the drill is the service manager that starts it again.
+                self.scene.node_mut(node)?.start()?;
+            }
+            if self.display.is_live() {
+                let worst = silences(self.scene, phones)?.into_iter().map(|silence| silence.longest_ms);
+                self.display.live(begun.elapsed(), worst.fold(0.0, f64::max));
+            }
         }
         Ok(())
     }
-}
 
-/// Listens for a while without a fault, commits it, and listens on. Gives what each phone of a talking call heard.
-fn strike(
-    scene: &mut Scene,
-    fault: Fault,
-    broken: &mut Broken,
-    plan: &[Call],
-    arguments: &DrillArguments,
-    display: &Display,
-) -> Result<Vec<Ear>, LabError> {
-    let many = arguments.rounds > 1;
-    let talking: Vec<Call> = plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
-    let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
-    begin_window(scene, &phones)?;
-    thread::sleep(if many { BASELINE_OF_MANY } else { BASELINE });
-    let before = silences(scene, &phones)?;
-    display.baseline(before.iter().map(|silence| silence.longest_ms));
-    begin_window(scene, &phones)?;
-    display.strike(fault, &scene.node(broken.node)?.name);
-    broken.commit(scene, fault)?;
-    let observed = match fault {
-        Fault::Flood => Duration::from_secs(arguments.flood_seconds),
-        _ if many => OBSERVE_OF_MANY,
-        _ => Duration::from_millis(fault.observe_ms()),
-    };
-    observe(scene, fault, broken.node, &phones, observed, display)?;
-    let after = silences(scene, &phones)?;
-    let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
-    let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
-        phone: scene.number(phone).to_owned(),
-        hears: scene.number(hears).to_owned(),
-        before_ms: before.longest_ms,
-        after_ms: after.longest_ms,
-        silent_for_good: after.silent,
-    });
-    Ok(ears.collect())
+    /// While the switch is split, calls change on both sides: what rang is answered, what was held goes on. Nothing
+    /// but the merge can bring the two together.
+    fn live_apart(&mut self) -> Result<(), LabError> {
+        let of_kind = |kind| self.plan.iter().filter(|call| call.kind == kind).copied().collect::<Vec<_>>();
+        let (ringing, apart) = (of_kind(Kind::Ringing), of_kind(Kind::Apart));
+        let wrong = self.scene.pick_up(&ringing)?;
+        let name = "calls that rang are answered during the split";
+        self.result.checks.push(self.scene.check_calls(name, &ringing, wrong));
+        let mut wrong = self.scene.dial(&apart)?;
+        let rang: Vec<Call> = apart.iter().filter(|call| !wrong.contains(call)).copied().collect();
+        wrong.extend(self.scene.pick_up(&rang)?);
+        self.result.checks.push(self.scene.check_calls("new calls during the split, on both sides", &apart, wrong));
+        Ok(())
+    }
 }
 
 fn begin_window(scene: &Scene, phones: &[usize]) -> Result<(), LabError> {
@@ -212,30 +248,4 @@ fn silences(scene: &Scene, phones: &[usize]) -> Result<Vec<Silence>, LabError> {
         };
         phones.into_iter().map(silence).collect()
     })
-}
-
-/// Lets time pass after the fault and shows the worst silence so far.
-fn observe(
-    scene: &mut Scene,
-    fault: Fault,
-    node: usize,
-    phones: &[usize],
-    observed: Duration,
-    display: &Display,
-) -> Result<(), LabError> {
-    let begun = Instant::now();
-    while begun.elapsed() < observed {
-        thread::sleep(Duration::from_millis(if fault == Fault::RestartAlone { 2 } else { 50 }));
-        if let Some(node) = scene.nodes.get_mut(node).filter(|_| fault == Fault::RestartAlone)
-            && !node.is_running()
-        {
-            // Nothing of the node has survived: the drill is the service manager that starts it again.
-            node.start()?;
-        }
-        if display.is_live() {
-            let worst = silences(scene, phones)?.into_iter().map(|silence| silence.longest_ms).fold(0.0, f64::max);
-            display.live(begun.elapsed(), worst);
-        }
-    }
-    Ok(())
 }

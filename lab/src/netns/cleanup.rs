@@ -47,6 +47,7 @@ fn remove_all() {
     for namespace in own {
         remove(&namespace);
     }
+    crate::disk::remove_all();
 }
 
 /// Removes namespaces whose maker does not live any more.

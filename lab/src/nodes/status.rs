@@ -36,6 +36,12 @@ impl Status {
         matches!(self.role.as_str(), "active" | "alone")
     }
 
+    /// The number of the epoch; with each takeover it grows.
+    pub fn epoch_number(&self) -> Option<u64> {
+        let text = self.epoch.as_str()?;
+        text.split(|letter: char| !letter.is_ascii_digit()).find(|part| !part.is_empty())?.parse().ok()
+    }
+
     /// How many phones the node knows: a number, or a list to be counted.
     pub fn registration_count(&self) -> Option<u64> {
         count(&self.registrations)

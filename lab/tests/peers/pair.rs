@@ -107,7 +107,7 @@ impl Lab {
         match fault {
             Fault::Kill => {
                 let daemon = node.daemon().expect("a daemon");
-                node.signal_daemon(daemon, Signal::SIGKILL).expect("a kill");
+                node.signal(daemon, Signal::SIGKILL).expect("a kill");
             }
             Fault::Cut => self.network.cut(&node.name).expect("a cut"),
         }

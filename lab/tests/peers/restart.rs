@@ -30,10 +30,10 @@ fn kill(lab: &mut Lab, death: Death) {
     let node = &mut lab.nodes[0];
     let status = node.status().expect("a status");
     if death == Death::Everything {
-        node.signal_daemon(status.parent_pid.expect("a parent"), Signal::SIGKILL).expect("a kill");
+        node.signal(status.parent_pid.expect("a parent"), Signal::SIGKILL).expect("a kill");
     }
     // It may have followed its parent by itself.
-    let killed = node.signal_daemon(status.pid.expect("a daemon"), Signal::SIGKILL);
+    let killed = node.signal(status.pid.expect("a daemon"), Signal::SIGKILL);
     assert!(death == Death::Everything || killed.is_ok());
     if death == Death::Everything {
         while node.is_running() {

@@ -74,6 +74,9 @@ impl Cluster {
             return;
         }
         out.push(Output::Notice(Notice::Stalled { late }));
+        if late + timing.heartbeat_interval >= timing.down_after {
+            self.uncertain_until = now + timing.down_after;
+        }
         self.reached_since = None;
         self.heard_alone_since = None;
         if self.peer.view.up {
@@ -88,7 +91,7 @@ impl Cluster {
     pub(super) fn peer_gone(&mut self, now: LocalTime, out: &mut Vec<Output>) {
         self.peer.farewell(now + self.settings.timing.farewell_quiet);
         if self.peer.view.up {
-            self.peer.view.up = false;
+            self.peer.lost();
             self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), out);
         }
         self.leader_gone = true;
@@ -152,6 +155,7 @@ impl Cluster {
         self.double_active = false;
         self.leader_gone = false;
         self.noticed.no_carrier = false;
+        self.uncertain_until = LocalTime::ZERO;
         self.heartbeat_due = true;
         out.push(Output::BecomeActive { epoch });
         self.neighbours.start(now);
@@ -227,7 +231,9 @@ impl Cluster {
             Ordering::Less => false,
             Ordering::Equal => !greater,
         };
-        if handing_over || !stays {
+        // Nobody can make a rival yield that hears nothing. It has had the time to hear us: after a heal it does at once.
+        let is_deaf = self.peer.is_deaf(now, self.settings.timing.down_after);
+        if handing_over || is_deaf || !stays {
             self.become_standby(now, self.known, out);
             self.told_alone = heartbeat.alone;
         } else if greater {

@@ -130,6 +130,10 @@ impl Files {
         Ok(log)
     }
 
+    pub(super) fn log_path(&self, number: u64) -> PathBuf {
+        self.path(number, "log")
+    }
+
     /// Writes a checkpoint, synced before its name appears, and removes what it makes useless.
     pub(super) fn write_checkpoint(
         &self,

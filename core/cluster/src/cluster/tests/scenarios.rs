@@ -484,3 +484,54 @@ fn epochs_are_never_used_twice_across_restarts() {
         pair.kill(A);
     }
 }
+
+#[test]
+fn who_is_not_heard_any_more_yields_to_the_one_that_took_over() {
+    let mut pair = Pair::in_step();
+    pair.hear_phones(A);
+    pair.mute = [true, false];
+    pair.run(120 + 30 + 60);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)], "phones reached it, and yet nobody can tell B");
+    assert_eq!(pair.node(A).epoch(), epoch(2, 1));
+    pair.run(10_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)], "it follows without being heard");
+    assert_eq!(pair.count(A, became_active), 1);
+    pair.mute = [false, false];
+    pair.run(1_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+    assert_eq!((pair.count(A, became_standby), pair.count(B, became_standby)), (1, 1));
+}
+
+#[test]
+fn a_standby_that_is_not_heard_changes_nothing() {
+    let mut pair = Pair::in_step();
+    pair.hear_phones(A);
+    pair.mute = [false, true];
+    pair.run(10_000);
+    assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
+    assert_eq!((pair.node(A).epoch(), pair.count(B, became_active)), (epoch(1, 0), 0));
+}
+
+#[test]
+fn a_node_that_wakes_up_tells_no_neighbour_before_it_has_heard_who_serves() {
+    let mut pair = Pair::in_step();
+    // The last of the announcements is due while it sleeps.
+    let told_before = pair.count(A, told);
+    pair.stall(A, 7_000);
+    assert_eq!(pair.roles(), [Some(Role::Standby), Some(Role::Active)]);
+    assert_eq!(pair.count(A, told), told_before);
+    // One that was asleep alone goes on a little later.
+    let mut pair = Pair::in_step();
+    pair.kill(B);
+    pair.run(500);
+    let told_before = pair.count(A, told);
+    pair.stall(A, 7_000);
+    assert_eq!(pair.count(A, told), told_before);
+    let now = pair.now;
+    assert!(!pair.node(A).is_certain(now), "a lost address is not claimed again yet");
+    pair.run(200);
+    let now = pair.now;
+    assert!(pair.node(A).is_certain(now));
+    assert_eq!(pair.roles(), [Some(Role::Active), None]);
+    assert_eq!(pair.count(A, told), told_before + 1);
+}

@@ -1,0 +1,192 @@
+//! What is done to the nodes, their network and their disks when a fault comes, and when it ends.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::fault::{Fault, Serves};
+use super::flood::Flood;
+use super::scene::{Scene, WITH_A, WITH_B};
+use super::slow_disk::SlowDisks;
+use super::storm::Storm;
+use crate::LabError;
+use crate::netns::Loss;
+use crate::nodes::SERVICE;
+use crate::phones::SIP_PORT;
+
+/// The share of packets between the nodes that gets lost.
+const LOSS_PERCENT: u32 = 5;
+const ALL_PERCENT: u32 = 100;
+
+/// A loose contact: five cuts in three seconds.
+const FLAPS: u32 = 5;
+const FLAP: Duration = Duration::from_millis(300);
+
+/// How far the wall clock is set ahead.
+const CLOCK_STEP_S: i64 = 3_600;
+
+/// One fault, from its beginning to its end.
+pub(super) struct Strike {
+    fault: Fault,
+    round: u32,
+    active: usize,
+    standby: usize,
+    /// The processes of the active node as they were before.
+    daemon: i32,
+    parent: Option<i32>,
+    load: Option<Load>,
+}
+
+/// Something that goes on until it is dropped.
+enum Load {
+    Flood(#[allow(dead_code)] Flood),
+    Storm(Storm),
+    SlowDisks(#[allow(dead_code)] SlowDisks),
+}
+
+impl Strike {
+    /// `round` counts from 0.
+    pub(super) fn new(scene: &Scene, fault: Fault, round: u32, active: usize) -> Result<Self, LabError> {
+        let node = scene.node(active)?;
+        let standby = 1 - active.min(1);
+        Ok(Self { fault, round, active, standby, daemon: node.daemon()?, parent: node.parent(), load: None })
+    }
+
+    pub(super) fn active(&self) -> usize {
+        self.active
+    }
+
+    /// The node that must serve now; `None` when it may be either.
+    pub(super) fn serving(&self) -> Option<usize> {
+        match self.fault.serves(self.round) {
+            Serves::Same => Some(self.active),
+            Serves::Other => Some(self.standby),
+            Serves::Either => None,
+        }
+    }
+
+    /// Commits the fault.
+    pub(super) fn begin(&mut self, scene: &mut Scene) -> Result<(), LabError> {
+        let (active, standby) = (scene.name_of(self.active), scene.name_of(self.standby));
+        let (active, standby) = (active.as_str(), standby.as_str());
+        let node = scene.node(self.active)?;
+        match self.fault {
+            Fault::Kill | Fault::Double | Fault::RestartAlone => node.signal(self.daemon, Signal::SIGKILL),
+            Fault::KillParentToo => self.signal_all(scene, Signal::SIGKILL),
+            Fault::Freeze => node.signal(self.daemon, Signal::SIGSTOP),
+            Fault::FreezeAll => self.signal_all(scene, Signal::SIGSTOP),
+            Fault::Cut => scene.network.cut(active),
+            Fault::Power => {
+                scene.network.cut(active)?;
+                scene.disk(self.active)?.lose_power()?;
+                self.signal_all(scene, Signal::SIGKILL)
+            }
+            Fault::Switchover | Fault::All => node.switchover(),
+            Fault::StandbyDies => scene.node_mut(self.standby)?.kill(),
+            Fault::StandbyRestarts => {
+                let node = scene.node_mut(self.standby)?;
+                node.stop();
+                node.start()
+            }
+            Fault::PeerLinkOnly => scene.network.lose_between(&both_ways(&[active], &[standby], ALL_PERCENT)),
+            Fault::OneWay => {
+                let (from, to) = if self.round % 2 == 0 { (active, standby) } else { (standby, active) };
+                scene.network.lose_between(&[Loss { from: &[from], to: &[to], percent: ALL_PERCENT }])
+            }
+            Fault::Loss => scene.network.lose_between(&both_ways(&[active], &[standby], LOSS_PERCENT)),
+            Fault::SplitAndHeal => scene.network.lose_between(&both_ways(&WITH_A, &WITH_B, ALL_PERCENT)),
+            Fault::Flap => flap(scene, active),
+            Fault::DiskFull => scene.disks().iter().try_for_each(|disk| disk.fill()),
+            Fault::SlowDisk => {
+                self.load = Some(Load::SlowDisks(SlowDisks::begin(scene.disks())?));
+                Ok(())
+            }
+            Fault::ClockStep => node.set_clock(CLOCK_STEP_S),
+            Fault::AddressDeleted => node.host.remove_address(SERVICE),
+            Fault::Overload => {
+                let host = scene.network.host(super::scene::LEFT)?;
+                self.load = Some(Load::Storm(Storm::begin(host, SocketAddr::from((SERVICE, SIP_PORT)))?));
+                Ok(())
+            }
+            Fault::Flood => {
+                self.load = Some(Load::Flood(Flood::begin(scene.directory())?));
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the fault: what is broken is whole again, and what was killed may be started by who looks after it.
+    pub(super) fn end(&mut self, scene: &mut Scene) -> Result<(), LabError> {
+        self.load = None;
+        let active = scene.name_of(self.active);
+        let node = scene.node(self.active)?;
+        match self.fault {
+            // Its parent may have killed and replaced the frozen daemon meanwhile, which is as good.
+            Fault::Freeze => drop(node.signal(self.daemon, Signal::SIGCONT)),
+            Fault::FreezeAll => {
+                scene.network.count_from(&active, SERVICE)?;
+                self.signal_all(scene, Signal::SIGCONT)?;
+            }
+            Fault::Cut => scene.network.heal(&active)?,
+            Fault::Power => self.power_on(scene)?,
+            Fault::PeerLinkOnly | Fault::OneWay | Fault::Loss | Fault::SplitAndHeal => {
+                scene.network.lose_between(&[])?;
+            }
+            Fault::DiskFull => scene.disks().iter().try_for_each(|disk| disk.clear())?,
+            Fault::ClockStep => node.set_clock(0)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What can be told about the fault itself, for the reader.
+    pub(super) fn told(&self) -> Option<String> {
+        match &self.load {
+            Some(Load::Storm(storm)) => {
+                let (sent, answered) = storm.counts();
+                Some(format!("{sent} requests of strangers sent, {answered} answered"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The parent first, so that it sees nothing of what happens to its daemon.
+    fn signal_all(&self, scene: &Scene, signal: Signal) -> Result<(), LabError> {
+        let node = scene.node(self.active)?;
+        if let Some(parent) = self.parent {
+            node.signal(parent, signal)?;
+        }
+        // The kernel kills a daemon whose parent has died, which may have happened already.
+        let daemon = node.signal(self.daemon, signal);
+        if signal == Signal::SIGKILL { Ok(()) } else { daemon }
+    }
+
+    /// The machine boots: it has its disk as it was, and nothing else of before.
+    fn power_on(&self, scene: &mut Scene) -> Result<(), LabError> {
+        scene.node_mut(self.active)?.kill()?;
+        scene.disk(self.active)?.power_on()?;
+        let node = scene.node(self.active)?;
+        if node.host.has_address(SERVICE)? {
+            node.host.remove_address(SERVICE)?;
+        }
+        scene.node_mut(self.active)?.start()?;
+        let name = scene.name_of(self.active);
+        scene.network.heal(&name)
+    }
+}
+
+fn both_ways<'a>(one: &'a [&'a str], other: &'a [&'a str], percent: u32) -> [Loss<'a>; 2] {
+    [Loss { from: one, to: other, percent }, Loss { from: other, to: one, percent }]
+}
+
+fn flap(scene: &Scene, host: &str) -> Result<(), LabError> {
+    for _ in 0..FLAPS {
+        scene.network.cut(host)?;
+        thread::sleep(FLAP);
+        scene.network.heal(host)?;
+        thread::sleep(FLAP);
+    }
+    Ok(())
+}
