@@ -10,6 +10,8 @@
 //!
 //! Inputs return what to do; `deadline` says when `timeout` must be called. The transitions are in `role`.
 
+use std::net::IpAddr;
+
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
@@ -160,6 +162,8 @@ pub struct Cluster {
     /// Active: a phone was heard in this reign, since we last slept.
     #[n(30)]
     reached: bool,
+    #[n(31)]
+    router: Option<IpAddr>,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -216,6 +220,7 @@ impl Cluster {
             judged_at: None,
             noticed: Noticed::default(),
             reached: false,
+            router: None,
             settings,
         }
     }
@@ -422,6 +427,11 @@ impl Cluster {
         }
     }
 
+    /// Where our VRRP adverts come from, for the heartbeats.
+    pub fn set_router(&mut self, own: Option<IpAddr>) {
+        self.router = own;
+    }
+
     /// Cluster time that an entry of the log carries: ours is never behind it.
     pub fn observe(&mut self, cluster_time: ClusterTime, now: LocalTime) {
         self.clock.observe(cluster_time, now);
@@ -497,6 +507,7 @@ impl Cluster {
             heard: self.peer.naming,
             name: self.settings.name.clone(),
             reached: self.role == Role::Active && self.reached,
+            router: self.router,
         }
     }
 

@@ -111,9 +111,8 @@ fn vrrp_router() {
         for (router, (_, own, source, _)) in routers.iter_mut().zip(ways()) {
             let source = if mutator.below(10) == 0 { own } else { source };
             let packet = Packet { source, destination: group_of(own), ttl };
-            let sends = |outputs: &[Output]| {
-                outputs.iter().filter(|output| matches!(output, Output::Send { .. })).count()
-            };
+            let sends =
+                |outputs: &[Output]| outputs.iter().filter(|output| matches!(output, Output::Send { .. })).count();
             assert!(sends(&router.received(now, packet, &input, None)) <= 1);
             router.timeout(now);
             assert!(router.deadline().is_some_and(|due| due > now && due <= now + Duration::from_secs(1)));

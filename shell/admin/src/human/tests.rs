@@ -20,6 +20,7 @@ pub(crate) fn example() -> NodeStatus {
         lsn: 812,
         records_waiting: 0,
         configuration_hash: "00000000deadbeef".into(),
+        vrrp: None,
     };
     NodeStatus { status, pid: 200, parent_pid: 100 }
 }
