@@ -35,6 +35,7 @@ tools:
 	@missing=(); need() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
 	PATH="$$PATH:/usr/sbin:/sbin"; \
 	need cc build-essential; need ip iproute2; need nft nftables; need sipp sip-tester; need baresip baresip-core; \
+	need keepalived keepalived; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \

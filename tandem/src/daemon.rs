@@ -6,6 +6,7 @@
 
 mod inbox;
 mod sip_sockets;
+mod virtual_router;
 mod world;
 
 use std::os::fd::AsFd;
@@ -25,6 +26,7 @@ use node::{Event, MEDIA_HEARD_EVERY, Node, Now, Operator, Settings};
 use crate::setup::Setup;
 use inbox::{Inbox, Input};
 use sip_sockets::SipSockets;
+use virtual_router::VirtualRouter;
 use world::World;
 
 /// The parent wants a stamp each 20 ms at least.
@@ -96,6 +98,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         incarnation: inheritance.incarnation,
         service: setup.service,
         secret: setup.secret()?,
+        vrrp: setup.vrrp.clone(),
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
@@ -137,12 +140,14 @@ impl Daemon {
         let mut sip_batch = Batch::new(BATCH, SIP_BYTES);
         let mut link_batch = Batch::new(BATCH, LINK_BYTES);
         self.step(Event::Timeout)?;
+        self.ask_own_address()?;
         self.world.drop_unused_sockets();
         loop {
             self.wait()?;
             // Everything that waits is read before any silence is judged, a lost carrier first of all.
             self.ask_carrier()?;
             self.read_links(&mut link_batch)?;
+            self.read_vrrp()?;
             self.read_parent()?;
             self.read_inbox()?;
             self.read_sip(&mut sip_batch)?;
@@ -177,6 +182,7 @@ impl Daemon {
             PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
         ];
         fds.extend(self.world.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
+        fds.extend(self.world.virtual_router.iter().map(|router| PollFd::new(router.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         // Rounded up: waking a little late is better than spinning.
@@ -215,6 +221,22 @@ impl Daemon {
             }
             Received::Farewell(incarnation) => self.step(Event::Farewell { incarnation }),
             Received::Ignored(_) => Ok(()),
+        }
+    }
+
+    fn read_vrrp(&mut self) -> Result<()> {
+        let arrived = self.world.virtual_router.as_mut().map(VirtualRouter::receive).unwrap_or_default();
+        for (packet, bytes) in arrived {
+            self.step(Event::Vrrp { packet, bytes })?;
+        }
+        Ok(())
+    }
+
+    fn ask_own_address(&mut self) -> Result<()> {
+        let router = self.world.virtual_router.as_mut();
+        match router.and_then(|router| router.own_address_changed(local_now())) {
+            Some(address) => self.step(Event::OwnAddress { address }),
+            None => Ok(()),
         }
     }
 
@@ -296,9 +318,9 @@ impl Daemon {
             return Ok(());
         }
         self.carrier_asked = now;
-        match self.world.carrier_changed() {
-            Some(up) => self.step(Event::Carrier { up }),
-            None => Ok(()),
+        if let Some(up) = self.world.carrier_changed() {
+            self.step(Event::Carrier { up })?;
         }
+        self.ask_own_address()
     }
 }

@@ -10,7 +10,7 @@ use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
 use net::parent::{LinkPath, ParentConfig, ServiceAddress};
-use node::cluster::Failback;
+use node::cluster::{Failback, vrrp};
 use pbx::conf::{Diagnostic, Severity};
 use pbx::configuration::{Configuration, Loaded, load};
 
@@ -31,6 +31,8 @@ pub struct Setup {
     pub service: IpAddr,
     /// Where the service address is added; `None` where it is the machine's own.
     pub interface: Option<String>,
+    /// What other routers of the link are told; only with a service address of its own.
+    pub vrrp: Option<vrrp::Settings>,
     pub listen: Option<SocketAddr>,
     pub links: Vec<LinkPath>,
     pub key: Option<PairKey>,
@@ -57,6 +59,7 @@ impl Setup {
             pbx_dir: config.pbx_dir.clone(),
             service,
             interface: config.service.as_ref().map(|service| service.interface.clone()),
+            vrrp: vrrp_settings(config),
             listen: config.listen,
             links,
             key,
@@ -131,6 +134,20 @@ fn read_key(path: &Path) -> Result<PairKey> {
             path.display()
         ),
         _ => Err::<(), _>(error).into_diagnostic().err().unwrap_or_else(|| miette!("read the pair key")),
+    })
+}
+
+fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {
+    let (service, vrrp) = (config.service.as_ref()?, config.vrrp.as_ref()?);
+    Some(vrrp::Settings {
+        version: vrrp.version,
+        vrid: service.vrid,
+        priority: service.priority,
+        interval: vrrp.advert_interval,
+        addresses: vec![service.address],
+        unicast_peers: vrrp.unicast_peers.clone(),
+        checksum_pseudo_header: vrrp.checksum_pseudo_header,
+        authentication: vrrp.authentication,
     })
 }
 

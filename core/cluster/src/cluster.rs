@@ -10,6 +10,8 @@
 //!
 //! Inputs return what to do; `deadline` says when `timeout` must be called. The transitions are in `role`.
 
+use std::net::IpAddr;
+
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
@@ -163,6 +165,8 @@ pub struct Cluster {
     /// We have slept so long that the peer may have taken over; until then we listen for it.
     #[n(31)]
     uncertain_until: LocalTime,
+    #[n(32)]
+    router: Option<IpAddr>,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -220,6 +224,7 @@ impl Cluster {
             noticed: Noticed::default(),
             reached_since: None,
             uncertain_until: LocalTime::ZERO,
+            router: None,
             settings,
         }
     }
@@ -440,6 +445,11 @@ impl Cluster {
         }
     }
 
+    /// Where our VRRP adverts come from, for the heartbeats.
+    pub fn set_router(&mut self, own: Option<IpAddr>) {
+        self.router = own;
+    }
+
     /// Cluster time that an entry of the log carries: ours is never behind it.
     pub fn observe(&mut self, cluster_time: ClusterTime, now: LocalTime) {
         self.clock.observe(cluster_time, now);
@@ -524,6 +534,7 @@ impl Cluster {
             heard: self.peer.naming,
             name: self.settings.name.clone(),
             reach: self.reach(now),
+            router: self.router,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The heartbeat: what a node tells its peer about itself every 30 ms on every link.
 
+use std::net::IpAddr;
+
 use base::{ClusterTime, Epoch, Incarnation, NodeIndex, Position};
 use minicbor::{Decode, Decoder, Encode};
 
@@ -78,6 +80,9 @@ pub struct Heartbeat {
     #[n(16)]
     #[cbor(default)]
     pub reach: Reach,
+    /// Where its VRRP adverts come from, if it sends any: they are the pair's and no foreign router's.
+    #[n(17)]
+    pub router: Option<IpAddr>,
 }
 
 /// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.

@@ -1,7 +1,7 @@
-//! Who is active: heartbeats, failure detection, epochs, neighbours told. Knows nothing of SIP.
+//! Who is active: heartbeats, failure detection, epochs, neighbours told, VRRP. Knows nothing of SIP.
 //!
 //! Read `cluster` first: the rules of the role. `heartbeat` is what the nodes tell each other, `peer` what one knows
-//! of the other, `timing` the intervals, `clock` the pair's common time.
+//! of the other, `timing` the intervals, `clock` the pair's common time, `vrrp` what other routers hear of the pair.
 
 pub mod clock;
 pub mod cluster;
@@ -10,6 +10,7 @@ pub mod neighbours;
 pub mod output;
 pub mod peer;
 pub mod timing;
+pub mod vrrp;
 
 pub use clock::ClusterClock;
 pub use cluster::{Cluster, Durable, Failback, ResumeActive, Settings};

@@ -1,6 +1,7 @@
 //! What one node knows of the other: its last heartbeat, on which links it is heard, and which of its lives are over.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
@@ -53,6 +54,9 @@ pub struct PeerView {
     pub heard_at: LocalTime,
     #[n(14)]
     pub links: BTreeMap<u8, Link>,
+    /// Where its VRRP adverts come from.
+    #[n(15)]
+    pub router: Option<IpAddr>,
 }
 
 /// One link to the peer.
@@ -199,6 +203,7 @@ impl Peer {
             hears_us: heartbeat.heard == Some(own),
             heard_at: now,
             links,
+            router: heartbeat.router,
         };
     }
 }

@@ -25,6 +25,12 @@ pub enum Action {
         link: u8,
         bytes: Vec<u8>,
     },
+    /// Send a VRRP advert from this address of the service interface; lost is lost.
+    SendVrrp {
+        source: IpAddr,
+        destination: IpAddr,
+        bytes: Vec<u8>,
+    },
     OpenPort(Port),
     UpdatePort(Port),
     ClosePort(u16),
@@ -88,6 +94,8 @@ pub enum Tell {
         cause: &'static str,
     },
     Cluster(Notice),
+    /// Of other routers of the virtual router.
+    Vrrp(cluster::vrrp::Notice),
     HandOver {
         step: &'static str,
     },
@@ -106,6 +114,7 @@ impl fmt::Display for Tell {
             }
             Self::Unprotected { cause } => write!(f, "unprotected: {cause}"),
             Self::Cluster(notice) => notice.fmt(f),
+            Self::Vrrp(notice) => notice.fmt(f),
             Self::HandOver { step } => write!(f, "hand-over: {step}"),
             Self::Trouble(text) => f.write_str(text),
         }

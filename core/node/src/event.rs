@@ -1,6 +1,6 @@
 //! Everything that a node is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
 use pbx::configuration::Loaded;
@@ -38,6 +38,10 @@ pub enum Event {
     MediaHeard,
     /// Whether the service interface has a carrier.
     Carrier { up: bool },
+    /// A packet of the VRRP protocol came to the service interface.
+    Vrrp { packet: cluster::vrrp::Packet, bytes: Vec<u8> },
+    /// The machine's own address on the service interface, which VRRP adverts come from: at first, and when it changes.
+    OwnAddress { address: Option<IpAddr> },
     /// Somebody asks on the operator's socket; the answer carries the same number.
     Asked { number: u64, operator: Operator },
 }

@@ -3,6 +3,7 @@
 mod operator;
 mod peer;
 mod roles;
+mod vrrp;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{ClusterTime, Incarnation, LocalTime, Lsn, NodeIndex, Random};
+use cluster::vrrp::Router;
 use cluster::{Cluster, Durable, Failback, ResumeActive, Role, Timing};
 use pbx::call::CallNumber;
 use pbx::configuration::{Configuration, Loaded};
@@ -46,6 +48,8 @@ pub struct Settings {
     pub service: IpAddr,
     /// The pair's secret for nonces; both nodes have the same.
     pub secret: [u8; 32],
+    /// What other routers of the link are told of us; `None` where there are none.
+    pub vrrp: Option<cluster::vrrp::Settings>,
 }
 
 /// What the disk remembers.
@@ -60,6 +64,7 @@ pub struct Recovered {
 pub struct Node {
     settings: Settings,
     cluster: Cluster,
+    router: Option<Router>,
     durable: Durable,
     log: Log,
     peering: Option<Peering>,
@@ -132,6 +137,7 @@ impl Node {
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;
         let mut node = Self {
+            router: settings.vrrp.clone().map(Router::new),
             settings,
             cluster,
             durable,
@@ -197,7 +203,13 @@ impl Node {
             Event::Carrier { up } => {
                 let outputs = self.cluster.carrier(now.local, up);
                 self.take_cluster_outputs(now, outputs);
+                if up && self.cluster.role() == Role::Active {
+                    // While we were unplugged a foreign router may have taken the address.
+                    self.vrrp_serve(now);
+                }
             }
+            Event::Vrrp { packet, bytes } => self.vrrp_received(now, packet, &bytes),
+            Event::OwnAddress { address } => self.own_address(now, address),
             Event::Asked { number, operator } => self.asked(now, number, operator),
         }
         self.finish(now);
@@ -210,7 +222,8 @@ impl Node {
         let pbx = if self.takes_input() { self.pbx.deadline().map(|due| clock.local_time(due)) } else { None };
         let hold = if self.claimed && !self.journal_late { self.outbox.deadline() } else { None };
         let peering = self.peering.as_ref().and_then(Peering::deadline);
-        [self.cluster.deadline(), pbx, hold, peering, self.resend_at].into_iter().flatten().min()
+        let router = self.router.as_ref().and_then(Router::deadline);
+        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router].into_iter().flatten().min()
     }
 
     pub fn role(&self) -> Role {
@@ -256,6 +269,7 @@ impl Node {
     fn timeout(&mut self, now: Now) {
         let outputs = self.cluster.timeout(now.local);
         self.take_cluster_outputs(now, outputs);
+        self.vrrp_timeout(now);
         if self.takes_input() {
             let time = self.pbx_now(now);
             self.pbx.timeout(time);

@@ -35,6 +35,33 @@ pub struct Status {
     pub lsn: u64,
     pub records_waiting: usize,
     pub configuration_hash: String,
+    /// `None` where no other routers are told of us.
+    #[serde(default)]
+    pub vrrp: Option<VrrpLine>,
+}
+
+/// What is said and heard of the virtual router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VrrpLine {
+    pub version: u8,
+    pub vrid: u8,
+    pub priority: u8,
+    pub interval_ms: u64,
+    /// Where our adverts come from; without one none are sent.
+    pub own: Option<String>,
+    /// Routers outside the pair that are active just now.
+    pub foreign: Vec<ForeignLine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignLine {
+    pub address: String,
+    pub priority: u8,
+    pub interval_ms: u64,
+    /// It says that it has the service address.
+    pub claims: bool,
+    /// It would keep the address from us: its priority must be lowered.
+    pub outranks: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

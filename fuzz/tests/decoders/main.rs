@@ -10,6 +10,7 @@ mod pair;
 mod phone;
 mod replication;
 mod sip;
+mod vrrp;
 
 #[global_allocator]
 static ALLOCATOR: fuzz::Counting = fuzz::Counting;

@@ -290,6 +290,7 @@ pub fn new_node(index: u8, now: Now) -> Node {
         incarnation: Incarnation(0x1111_1111_1111_1111 * (u64::from(index) + 1)),
         service: [10, 77, 0, 100].into(),
         secret: [7; 32],
+        vrrp: None,
     };
     let files = Files::from_iter([("sip.conf", SIP_CONF), ("extensions.conf", EXTENSIONS_CONF)]);
     let loaded = pbx::configuration::load(&files);

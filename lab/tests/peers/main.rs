@@ -1,6 +1,6 @@
 //! Phones that nobody here wrote, against the product on hosts of the lab: SIPp and baresip, through kill, cut and
-//! restart; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages sip-tester and
-//! baresip-core.
+//! restart; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages sip-tester,
+//! baresip-core and keepalived.
 //!
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names.
 
@@ -13,6 +13,7 @@ mod pair;
 mod restart;
 mod sipp;
 mod sipp_calls;
+mod vrrp;
 
 /// Silence at shared machines may be so many times what is promised.
 const SLACK: f64 = 3.0;

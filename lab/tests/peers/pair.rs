@@ -1,6 +1,8 @@
 //! Nodes on hosts of the lab with published example files, and the hosts on which peers run.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,6 +58,11 @@ pub struct Lab {
 impl Lab {
     /// A protected pair that serves an example of `core/pbx/tests/examples`.
     pub fn pair(example: &str) -> Self {
+        Self::pair_with(example, |_| String::new())
+    }
+
+    /// The same, with more in each node's configuration; `more` is told the address of the host `one`.
+    pub fn pair_with(example: &str, more: impl Fn(Ipv4Addr) -> String) -> Self {
         let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)]);
         let key = directory.join("pair.key");
         make_key(&binary(), &key).expect("a key");
@@ -63,6 +70,8 @@ impl Lab {
             let (own, other) = (network.host(own).expect("a host"), network.host(other).expect("a host"));
             let node = Node::in_pair(own, other, &binary(), &directory, &key, &[]).expect("a node's files");
             node.use_pbx_files(&example_files(example)).expect("an example's files");
+            let file = File::options().append(true).open(directory.join(&own.name).join("tandem.toml"));
+            file.and_then(|mut file| file.write_all(more(ONE).as_bytes())).expect("a node's configuration");
             node
         };
         let nodes = vec![node("a", "b"), node("b", "a")];

@@ -23,6 +23,7 @@ impl Config {
             pbx_dir: absolute(asterisk_dir)?,
             failback: Failback::Manual,
             service: None,
+            vrrp: None,
             peer: None,
             listen,
         })

@@ -16,8 +16,11 @@ mod sections;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
+
+pub use vrrp::Vrrp;
 
 use reader::Document;
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub failback: Failback,
     /// `None`: the machine's own addresses are used as they are.
     pub service: Option<Service>,
+    /// `None`: no other router shares the service address.
+    pub vrrp: Option<Vrrp>,
     /// `None`: a single node.
     pub peer: Option<Peer>,
     /// Where SIP listens, instead of what the PBX's files say.

@@ -1,6 +1,6 @@
 //! Owns the human forms of a node's answers: what an operator has to see first comes first.
 
-use node::{CallLine, PeerLine, PhoneLine};
+use node::{CallLine, ForeignLine, PeerLine, PhoneLine, VrrpLine};
 
 use crate::status::NodeStatus;
 
@@ -25,6 +25,9 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
         status.address.as_deref().map_or("not held by this node".into(), |held| format!("{held}, held here")),
     );
     line("peer", status.peer.as_ref().map_or("none configured".into(), peer));
+    if let Some(vrrp) = &status.vrrp {
+        line("vrrp", self::vrrp(vrrp));
+    }
     line("phones", status.registrations.to_string());
     line("calls", status.calls.to_string());
     line("lag", format!("{:.1} ms", status.lag_ms));
@@ -97,6 +100,20 @@ fn verdict(node: &NodeStatus, colours: bool) -> String {
     // A node without a peer is as its operator wants it.
     let colour = if status.peer.is_some() { Colour::Red } else { Colour::Yellow };
     format!("{}{}", paint("NOT PROTECTED", colour, colours), reason.unwrap_or_default())
+}
+
+/// Foreign routers come last and longest: there are none while all is well.
+fn vrrp(vrrp: &VrrpLine) -> String {
+    let VrrpLine { version, vrid, priority, interval_ms, own, foreign } = vrrp;
+    let from = own.as_deref().map_or("NO OWN ADDRESS, so nothing is sent".into(), |own| format!("from {own}"));
+    let ours = format!("router {vrid}, version {version}, priority {priority} each {interval_ms} ms, {from}");
+    let other = |line: &ForeignLine| {
+        let ForeignLine { address, priority, claims, outranks, .. } = line;
+        let claims = if *claims { "" } else { " with OTHER ADDRESSES" };
+        let outranks = if *outranks { ", LOWER IT" } else { "" };
+        format!("; {address} is active{claims}, priority {priority}{outranks}")
+    };
+    foreign.iter().map(other).fold(ours, |text, other| text + &other)
 }
 
 fn peer(peer: &PeerLine) -> String {

@@ -1,4 +1,4 @@
-//! Sockets, addresses, neighbours, the peer link, the parent process and the RTP threads.
+//! Sockets, addresses, neighbours, the peer link, the parent process, the RTP threads and the VRRP socket.
 
 pub mod channel;
 pub mod clock;
@@ -10,3 +10,4 @@ pub mod parent;
 pub mod realtime;
 pub mod rtp;
 pub mod sockets;
+pub mod vrrp;

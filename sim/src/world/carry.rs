@@ -49,6 +49,8 @@ impl World {
         match action {
             Action::Send { local, destination, bytes } => self.send(machine, local, destination, bytes),
             Action::PeerSend { link, bytes } => self.peer_send(machine, link, bytes),
+            // Nobody else is of this link's virtual router.
+            Action::SendVrrp { .. } => {}
             Action::OpenPort(port) => self.relay(machine, |relay| relay.open(port)),
             Action::UpdatePort(port) => self.relay(machine, |relay| relay.update(port)),
             Action::ClosePort(port) => self.relay(machine, |relay| relay.close(port)),

@@ -99,6 +99,7 @@ impl World {
             incarnation,
             service: SERVICE.into(),
             secret: self.secret,
+            vrrp: None,
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());

@@ -22,6 +22,7 @@ use storage::{CdrStore, Journal};
 
 use super::inbox::InboxSender;
 use super::sip_sockets::SipSockets;
+use super::virtual_router::VirtualRouter;
 use crate::setup::Setup;
 
 /// Expedited forwarding for voice (RFC 4594 4.1), class selector 3 for signalling (4.2).
@@ -90,6 +91,8 @@ impl Held {
 pub struct World {
     pub links: Vec<PeerLink>,
     pub sip: SipSockets,
+    /// `None` where no other routers are told of us.
+    pub virtual_router: Option<VirtualRouter>,
     /// The node has stopped as it was asked to.
     pub stopped: bool,
     held: Held,
@@ -144,6 +147,7 @@ impl World {
         Ok(Self {
             links,
             sip,
+            virtual_router: VirtualRouter::open(setup)?,
             stopped: false,
             held,
             rtp,
@@ -178,6 +182,11 @@ impl World {
                 }
             }
             Action::PeerSend { link, bytes } => self.peer_send(link, &bytes),
+            Action::SendVrrp { source, destination, bytes } => {
+                if let Some(router) = &self.virtual_router {
+                    router.send(source, destination, &bytes);
+                }
+            }
             Action::OpenPort(port) => self.open_port(port),
             Action::UpdatePort(port) => {
                 if let Err(error) = self.rtp.update(port) {
@@ -314,6 +323,7 @@ impl World {
 fn say(tell: &Tell) {
     match tell {
         Tell::Unprotected { .. } | Tell::Trouble(_) => tracing::warn!("{tell}"),
+        Tell::Vrrp(notice) if notice.is_trouble() => tracing::warn!("{tell}"),
         _ => tracing::info!("{tell}"),
     }
 }

@@ -22,6 +22,7 @@ fn example() -> Heartbeat {
         heard: Some(Incarnation(9)),
         name: "b".to_owned(),
         reach: Reach::Unheard,
+        router: None,
     }
 }
 
@@ -45,9 +46,10 @@ fn encoding_stays_as_it_was() {
 #[test]
 fn a_later_version_may_have_more_fields() {
     let mut bytes = example().encode();
-    // The head of an array of 17 becomes that of an array of 18.
+    // The head of an array of 17 becomes that of an array of 19; the 18th is the absent router.
     assert_eq!(bytes[0], 0x91);
-    bytes[0] = 0x92;
+    bytes[0] = 0x93;
+    bytes.push(0xf6);
     bytes.push(0x18);
     bytes.push(99);
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
@@ -111,4 +113,15 @@ fn any_bytes_are_read_or_refused() {
         read += u32::from(Heartbeat::decode(&bytes).is_ok());
     }
     assert!(read > 0, "none of the changed heartbeats was readable: the changes are too coarse to test anything");
+}
+
+/// Nodes without VRRP say nothing of it, as before there was any.
+#[test]
+fn the_router_travels_where_there_is_one() {
+    for router in ["10.77.0.12", "fe80::12"] {
+        let heartbeat = Heartbeat { router: Some(router.parse().unwrap()), ..example() };
+        let bytes = heartbeat.encode();
+        assert_eq!(bytes[0], 0x92);
+        assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
+    }
 }

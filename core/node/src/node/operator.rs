@@ -85,6 +85,7 @@ impl Node {
             unprotected_seconds: (self.protection.unprotected + unprotected).as_secs_f64(),
             lsn: self.log.position().lsn.0,
             records_waiting: self.pbx.records().count(),
+            vrrp: self.vrrp_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
         }
     }

@@ -9,10 +9,11 @@ use crate::event::Now;
 
 impl Node {
     pub(super) fn take_cluster_outputs(&mut self, now: Now, outputs: Vec<Output>) {
+        let mut lost_peer = false;
         for output in outputs {
             match output {
                 Output::SendHeartbeat(heartbeat) => self.send_to_peer(super::peer::HEARTBEAT, &heartbeat.encode()),
-                Output::BecomeActive { epoch } => self.become_active(epoch),
+                Output::BecomeActive { epoch } => self.become_active(now, epoch),
                 Output::BecomeStandby { epoch } => self.become_standby(now, epoch),
                 Output::EpochKnown { epoch } => {
                     if let Some(peering) = self.peering.as_mut() {
@@ -27,6 +28,7 @@ impl Node {
                 }
                 Output::PeerUp { incarnation } => self.peer_up(incarnation),
                 Output::PeerDown { incarnation } => {
+                    lost_peer = true;
                     self.actions.push(Action::Tell(Tell::PeerDown { incarnation }));
                 }
                 Output::TellNeighbours => {
@@ -50,9 +52,12 @@ impl Node {
                 Output::Notice(notice) => self.actions.push(Action::Tell(Tell::Cluster(notice))),
             }
         }
+        if lost_peer && self.cluster.role() == Role::Standby {
+            self.vrrp_hold(now);
+        }
     }
 
-    fn become_active(&mut self, epoch: Epoch) {
+    fn become_active(&mut self, now: Now, epoch: Epoch) {
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;
@@ -60,6 +65,7 @@ impl Node {
             peering.lead(epoch);
         }
         self.actions.push(Action::Claim { epoch });
+        self.vrrp_serve(now);
         self.actions.push(Action::Tell(Tell::BecameActive { epoch }));
     }
 
@@ -84,6 +90,7 @@ impl Node {
         self.resend_at = None;
         self.pbx.stand_by();
         self.actions.push(Action::Yield);
+        self.vrrp_stand_by(now);
         if let Some(peering) = self.peering.as_mut() {
             peering.set_epoch_floor(epoch);
             peering.follow(&self.log);

@@ -9,6 +9,8 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod vrrp;
+
 const SERVICE: &str = "10.77.0.100";
 const PHONE: &str = "10.77.0.21:5060";
 
@@ -28,6 +30,9 @@ struct Pair {
     journal_writes: bool,
     tells: Vec<Tell>,
     answers: Vec<Answer>,
+    /// The priorities that each node adverted.
+    adverts: [Vec<u8>; 2],
+    neighbours_told: usize,
     sequence: u32,
 }
 
@@ -49,6 +54,7 @@ fn node(index: u8, links: u8, now: Now) -> Node {
         incarnation: Incarnation(u64::from(index) + 100),
         service: SERVICE.parse().unwrap(),
         secret: [3; 32],
+        vrrp: Some(vrrp::settings(150 - index)),
     };
     Node::new(settings, configuration(), Recovered::default(), Random::from_number(u64::from(index)), now)
 }
@@ -65,6 +71,8 @@ impl Pair {
             journal_writes: true,
             tells: Vec::new(),
             answers: Vec::new(),
+            adverts: Default::default(),
+            neighbours_told: 0,
             sequence: 0,
         };
         pair.step(0, Event::Timeout);
@@ -93,6 +101,8 @@ impl Pair {
                 Action::KeepDurable(durable) => self.step(index, Event::EpochReserved { epoch: durable.reserved }),
                 Action::Tell(tell) => self.tells.push(tell),
                 Action::Reply { answer, .. } => self.answers.push(*answer),
+                Action::SendVrrp { bytes, .. } => self.adverts[index].push(bytes[2]),
+                Action::TellNeighbours { .. } => self.neighbours_told += 1,
                 _ => {}
             }
         }

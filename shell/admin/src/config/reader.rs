@@ -110,6 +110,54 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// `true` or `false`; may be left out.
+    pub(super) fn flag(&self, key: &str, problems: &mut Problems) -> Option<Value<bool>> {
+        let value = self.table.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(Value { value: *flag, span: value.span() }),
+            _ => {
+                let help = Some(format!("write {key} = true or {key} = false, without quotes"));
+                problems.push(Problem::new(value.span(), format!("`{key}` is true or false"), help));
+                None
+            }
+        }
+    }
+
+    /// A whole number from 0 that may be left out; `example` is a value to write.
+    pub(super) fn number(&self, key: &str, example: u32, problems: &mut Problems) -> Option<Value<u32>> {
+        let value = self.table.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => u32::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            let help = Some(format!("write {key} = {example}"));
+            problems.push(Problem::new(value.span(), format!("`{key}` is a whole number without quotes"), help));
+        }
+        number.map(|number| Value { value: number, span: value.span() })
+    }
+
+    /// A list of texts that may be left out; `example` is one of them.
+    pub(super) fn texts(&self, key: &str, example: &str, problems: &mut Problems) -> Vec<Value<&'a str>> {
+        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let mut wrong = |span| {
+            let help = Some(format!("write {key} = [\"{example}\"]"));
+            problems.push(Problem::new(span, format!("`{key}` is a list of texts"), help));
+        };
+        let DeValue::Array(array) = value.get_ref() else {
+            wrong(value.span());
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for element in array.iter() {
+            match element.get_ref() {
+                DeValue::String(text) => texts.push(Value { value: text.as_ref(), span: element.span() }),
+                _ => wrong(element.span()),
+            }
+        }
+        texts
+    }
+
     /// A text that has to be there; `example` is a value to write.
     pub(super) fn text_needed(&self, key: &str, example: &str, problems: &mut Problems) -> Option<Value<&'a str>> {
         self.needed(key, &format!("\"{example}\""), problems)?;

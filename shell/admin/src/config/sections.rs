@@ -7,9 +7,9 @@ use node::cluster::Failback;
 
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
-use super::{Config, LINKS_MAX, Link, Peer, Service, value};
+use super::{Config, LINKS_MAX, Link, Peer, Service, value, vrrp};
 
-const ROOT_KEYS: [&str; 3] = ["node", "service", "peer"];
+const ROOT_KEYS: [&str; 4] = ["node", "service", "vrrp", "peer"];
 const NODE_KEYS: [&str; 4] = ["name", "state_dir", "pbx_dir", "failback"];
 const SERVICE_KEYS: [&str; 4] = ["address", "interface", "vrid", "priority"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
@@ -24,12 +24,14 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     root.check_keys(&ROOT_KEYS, |key| elsewhere(key, ""), &mut problems);
     let node = node(&root, directory, &mut problems);
     let service = service(&root, &mut problems);
+    let vrrp = vrrp::vrrp(&root, service.as_ref(), &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback } = node;
             let index = NodeIndex(peer.as_ref().map_or(0, index));
-            Ok(Config { name, index, state_dir, pbx_dir, failback, service: Some(service), peer, listen: None })
+            let service = Some(service);
+            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen: None })
         }
         _ => Err(problems),
     }
@@ -156,11 +158,17 @@ fn path(section: &Section<'_>, key: &str, example: &str, directory: &Path, probl
 }
 
 /// Where a key belongs that is unknown in the section `title`.
-fn elsewhere(key: &str, title: &str) -> Option<String> {
+pub(super) fn elsewhere(key: &str, title: &str) -> Option<String> {
     let found = sections().into_iter().find(|(other, keys)| *other != title && keys.contains(&key));
     found.map(|(other, _)| format!("it belongs below {other}"))
 }
 
-fn sections() -> [(&'static str, &'static [&'static str]); 4] {
-    [("[node]", &NODE_KEYS), ("[service]", &SERVICE_KEYS), ("[peer]", &PEER_KEYS), ("[[peer.link]]", &LINK_KEYS)]
+fn sections() -> [(&'static str, &'static [&'static str]); 5] {
+    [
+        ("[node]", &NODE_KEYS),
+        ("[service]", &SERVICE_KEYS),
+        ("[vrrp]", &vrrp::KEYS),
+        ("[peer]", &PEER_KEYS),
+        ("[[peer.link]]", &LINK_KEYS),
+    ]
 }

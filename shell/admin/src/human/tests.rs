@@ -20,6 +20,7 @@ pub(crate) fn example() -> NodeStatus {
         lsn: 812,
         records_waiting: 0,
         configuration_hash: "00000000deadbeef".into(),
+        vrrp: None,
     };
     NodeStatus { status, pid: 200, parent_pid: 100 }
 }
@@ -120,4 +121,36 @@ CALL  FROM  TO    STATE          AGE    TALKED  IDENTITY
 ";
     assert_eq!(calls(&[call, ringing], false), wanted);
     assert_eq!(calls(&[], false), "no call is in progress\n");
+}
+
+#[test]
+fn other_routers_are_shown_with_what_is_wrong_with_them() {
+    let ours = VrrpLine {
+        version: 3,
+        vrid: 10,
+        priority: 150,
+        interval_ms: 1_000,
+        own: Some("10.77.0.11".into()),
+        foreign: Vec::new(),
+    };
+    let line = |line: VrrpLine| {
+        let mut node = example();
+        node.status.vrrp = Some(line);
+        let text = status(&node, false);
+        text.lines().find(|line| line.contains("vrrp")).unwrap().trim().to_owned()
+    };
+    let expected = "vrrp          router 10, version 3, priority 150 each 1000 ms, from 10.77.0.11";
+    assert_eq!(line(ours.clone()), expected);
+    let foreign = |claims, outranks| ForeignLine {
+        address: "10.77.0.31".into(),
+        priority: 200,
+        interval_ms: 1_000,
+        claims,
+        outranks,
+    };
+    let with = |foreign| line(VrrpLine { foreign: vec![foreign], ..ours.clone() });
+    assert_eq!(with(foreign(true, true)), format!("{expected}; 10.77.0.31 is active, priority 200, LOWER IT"));
+    let other = with(foreign(false, false));
+    assert!(other.ends_with("; 10.77.0.31 is active with OTHER ADDRESSES, priority 200"), "{other}");
+    assert!(line(VrrpLine { own: None, ..ours }).contains("NO OWN ADDRESS"));
 }

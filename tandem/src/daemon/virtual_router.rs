@@ -1,0 +1,80 @@
+//! The daemon's end of VRRP: the raw socket, and the own address that adverts come from.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use base::LocalTime;
+use miette::{IntoDiagnostic, Result, WrapErr};
+use net::netlink::Addresses;
+use net::vrrp::{Arrived, VrrpSocket, own_address};
+use node::cluster::vrrp::{Packet, group_of};
+
+use crate::setup::Setup;
+
+/// How often the machine's own address is asked for. It changes next to never, and each time costs a list of addresses.
+const OWN_ADDRESS_EVERY: Duration = Duration::from_secs(1);
+
+pub struct VirtualRouter {
+    socket: VrrpSocket,
+    addresses: Addresses,
+    interface: String,
+    service: IpAddr,
+    own: Option<IpAddr>,
+    own_asked: LocalTime,
+}
+
+impl VirtualRouter {
+    /// `None` where it is not configured. That the socket cannot be opened is an error: other routers would take the
+    /// address while we serve.
+    pub fn open(setup: &Setup) -> Result<Option<Self>> {
+        let (Some(vrrp), Some(interface)) = (&setup.vrrp, &setup.interface) else { return Ok(None) };
+        let multicast = vrrp.unicast_peers.is_empty();
+        let socket = VrrpSocket::open(interface, group_of(setup.service), multicast);
+        let socket = socket.into_diagnostic().wrap_err("[vrrp] is enabled")?;
+        let addresses = Addresses::open().into_diagnostic()?;
+        let (interface, service) = (interface.clone(), setup.service);
+        Ok(Some(Self { socket, addresses, interface, service, own: None, own_asked: LocalTime::ZERO }))
+    }
+
+    /// Lost is lost: the next advert comes in an interval.
+    pub fn send(&self, source: IpAddr, destination: IpAddr, bytes: &[u8]) {
+        if let Err(error) = self.socket.send(source, destination, bytes) {
+            tracing::debug!(%destination, %error, "a VRRP advert did not leave");
+        }
+    }
+
+    /// What is waiting, at most a batch.
+    pub fn receive(&mut self) -> Vec<(Packet, Vec<u8>)> {
+        let packet = |arrived: Arrived| {
+            let Arrived { source, destination, ttl, bytes } = arrived;
+            (Packet { source, destination, ttl }, bytes)
+        };
+        self.socket.receive().into_iter().map(packet).collect()
+    }
+
+    /// The machine's own address on the interface, when that is news.
+    pub fn own_address_changed(&mut self, now: LocalTime) -> Option<Option<IpAddr>> {
+        if now < self.own_asked + OWN_ADDRESS_EVERY {
+            return None;
+        }
+        self.own_asked = now;
+        // An answer that does not come changes nothing.
+        let own = own_address(&mut self.addresses, &self.interface, self.service).unwrap_or(self.own);
+        if own == self.own {
+            return None;
+        }
+        match own {
+            Some(own) => tracing::info!(%own, "VRRP adverts come from this address"),
+            None => tracing::warn!(interface = self.interface, "no VRRP advert is sent without an address of our own"),
+        }
+        self.own = own;
+        Some(own)
+    }
+}
+
+impl AsFd for VirtualRouter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
