@@ -36,6 +36,7 @@ tools:
 	PATH="$$PATH:/usr/sbin:/sbin"; \
 	need cc build-essential; need ip iproute2; need nft nftables; need sipp sip-tester; need baresip baresip-core; \
 	need keepalived keepalived; \
+	need mkfs.ext4 e2fsprogs; need faketime faketime; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \

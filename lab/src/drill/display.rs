@@ -109,11 +109,6 @@ impl Display {
         self.line(&format!("    {head}    {what}"));
     }
 
-    /// What the drill itself has done meanwhile.
-    pub(super) fn told(&self, text: &str) {
-        self.line(&format!("    load     {text}"));
-    }
-
     pub(super) fn live(&self, since: Duration, worst_ms: f64) {
         self.passing(&format!("    +{:.1} s   longest silence so far {worst_ms:.0} ms", since.as_secs_f64()));
     }

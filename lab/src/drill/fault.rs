@@ -9,7 +9,8 @@ pub enum Fault {
     KillParentToo,
     /// The active node's process hangs.
     Freeze,
-    /// The active node's process and its parent hang, and go on after five seconds as if nothing had happened.
+    /// The active node's process and its parent hang, and go on as if nothing had happened: once after a second and a
+    /// half, once after five seconds.
     FreezeAll,
     /// The active node's cable is pulled.
     Cut,
@@ -101,8 +102,9 @@ const OBSERVE_MS: u64 = 2_500;
 const OBSERVE_RESTART_MS: u64 = 4_000;
 const OBSERVE_OF_MANY_MS: u64 = 1_500;
 
-/// How long a machine hangs before it goes on: longer than its lease of the address.
-const FROZEN_MS: u64 = 5_000;
+/// How long a machine hangs before it goes on: the first time it still has its lease of the address, the second time
+/// the lease is over. The half second before the end in which the phones are listened to comes on top.
+const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
 
 impl Fault {
     const EACH: [Self; 22] = [
@@ -163,7 +165,7 @@ impl Fault {
     /// How often it is committed for one round that the user asks for.
     pub(super) const fn rounds(self) -> u32 {
         match self {
-            Self::Double | Self::OneWay => 2,
+            Self::Double | Self::OneWay | Self::FreezeAll => 2,
             _ => 1,
         }
     }
@@ -178,13 +180,19 @@ impl Fault {
     }
 
     /// How long the phones are listened to after the fault, in milliseconds; less when many follow each other.
-    pub(super) const fn observe_ms(self, many: bool) -> u64 {
+    /// `round` counts from 0.
+    pub(super) const fn observe_ms(self, round: u32, many: bool) -> u64 {
         match self {
-            Self::FreezeAll => FROZEN_MS,
+            Self::FreezeAll => ASLEEP_MS[round as usize % ASLEEP_MS.len()],
             _ if many => OBSERVE_OF_MANY_MS,
             Self::RestartAlone => OBSERVE_RESTART_MS,
             _ => OBSERVE_MS,
         }
+    }
+
+    /// How long they are listened to after its end.
+    pub(super) const fn observe_end_ms(self, many: bool) -> u64 {
+        if many { OBSERVE_OF_MANY_MS } else { OBSERVE_MS }
     }
 
     #[rustfmt::skip]
@@ -210,7 +218,7 @@ impl Fault {
             },
             Self::FreezeAll => Facts {
                 name: "freeze-all",
-                story: "the machine that carries all calls hangs, and goes on after five seconds as if nothing had happened",
+                story: "the machine that carries all calls hangs, and goes on a little later as if nothing had happened",
                 struck: "node ACTIVE is frozen, with its parent",
                 promise_ms: SILENCE_MS, serves: Serves::Other,
                 ended: Some("node ACTIVE wakes up and believes that it still serves"),

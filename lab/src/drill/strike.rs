@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::checks::Check;
 use super::fault::{Fault, Serves};
 use super::flood::Flood;
 use super::scene::{Scene, WITH_A, WITH_B};
@@ -23,6 +24,9 @@ const ALL_PERCENT: u32 = 100;
 /// A loose contact: five cuts in three seconds.
 const FLAPS: u32 = 5;
 const FLAP: Duration = Duration::from_millis(300);
+
+/// Fewer requests than this in the time of a trial are no storm: the machine was too busy to make one.
+const STORM_MIN: u64 = 2_000;
 
 /// How far the wall clock is set ahead.
 const CLOCK_STEP_S: i64 = 3_600;
@@ -56,6 +60,11 @@ impl Strike {
 
     pub(super) fn active(&self) -> usize {
         self.active
+    }
+
+    /// Counts from 0.
+    pub(super) fn round(&self) -> u32 {
+        self.round
     }
 
     /// The node that must serve now; `None` when it may be either.
@@ -141,15 +150,13 @@ impl Strike {
         Ok(())
     }
 
-    /// What can be told about the fault itself, for the reader.
-    pub(super) fn told(&self) -> Option<String> {
-        match &self.load {
-            Some(Load::Storm(storm)) => {
-                let (sent, answered) = storm.counts();
-                Some(format!("{sent} requests of strangers sent, {answered} answered"))
-            }
-            _ => None,
-        }
+    /// A storm that nobody felt would show nothing.
+    pub(super) fn check_storm(&self) -> Option<Check> {
+        let Some(Load::Storm(storm)) = &self.load else { return None };
+        let (sent, answered) = storm.counts();
+        let said = format!("{sent} requests of strangers sent, {answered} answered");
+        let good = usize::from(sent >= STORM_MIN);
+        Some(Check { name: "strangers flooded the service", good, total: 1, notes: vec![said] })
     }
 
     /// The parent first, so that it sees nothing of what happens to its daemon.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::DrillArguments;
 use super::calls::{self, Call, Kind, report};
-use super::checks::Check;
+use super::checks::{Before, Check};
 use super::display::Display;
 use super::fault::{Fault, Ground};
 use super::scene::Scene;
@@ -15,8 +15,8 @@ use crate::LabError;
 /// How long the phones are listened to before the fault.
 const BASELINE: Duration = Duration::from_millis(2_000);
 
-/// How long before each of many faults to the same calls.
-const BASELINE_OF_MANY: Duration = Duration::from_millis(500);
+/// How long before the end of a fault, and before each of many faults to the same calls.
+const BASELINE_SHORT: Duration = Duration::from_millis(500);
 
 /// A phone that has heard nothing new for this long at the end of the trial is silent for good.
 const SILENT_US: u64 = 500_000;
@@ -73,43 +73,9 @@ pub(super) fn run(
     bring_up(scene, &plan)?;
     let mut result = TrialResult::default();
     let rounds = arguments.rounds * fault.rounds();
+    let mut trial = Trial { scene, fault, plan: &plan, arguments, display, result: &mut result };
     for round in 0..rounds {
-        let active = scene.wait_protected()?;
-        display.scene(scene, active, &plan);
-        let status = scene.node(active)?.status()?;
-        let mut strike = Strike::new(scene, fault, round, active)?;
-        let observed = observed(fault, arguments);
-        let mut trial = Trial { scene, fault, plan: &plan, arguments, display, result: &mut result };
-        trial.listen(Moment::Begin, &mut strike, observed)?;
-        if fault == Fault::SplitAndHeal {
-            trial.live_apart()?;
-        }
-        if strike.serving() == Some(active) && !trial.scene.is_alone() {
-            trial.result.checks.push(trial.scene.check_untouched(active, &status));
-        }
-        let last = round + 1 == rounds;
-        let ended = fault.facts().ended.is_some();
-        if ended {
-            trial.listen(Moment::End, &mut strike, observed)?;
-            scene.wait_protected()?;
-        }
-        if fault == Fault::FreezeAll {
-            result.checks.push(scene.check_woken()?);
-        }
-        if fault == Fault::Flap {
-            result.checks.push(scene.check_moves(&status));
-        }
-        if last {
-            scene.check_after(&plan, fault, &strike, &before, &mut result)?;
-        }
-        if !ended {
-            display.waiting("what was broken comes back and learns everything again");
-            strike.end(scene)?;
-            scene.wait_protected()?;
-        }
-        if last {
-            result.checks.push(scene.check_records());
-        }
+        trial.round(round, (round + 1 == rounds).then_some(&before))?;
     }
     Ok(result)
 }
@@ -127,13 +93,6 @@ fn bring_up(scene: &mut Scene, plan: &[Call]) -> Result<(), LabError> {
     failed("did not ring", scene.dial(plan)?)?;
     failed("had no audio", scene.pick_up(&of_kind(&[Kind::Talking, Kind::Held]))?)?;
     failed("could not be held", scene.hold(&of_kind(&[Kind::Held]), true)?)
-}
-
-fn observed(fault: Fault, arguments: &DrillArguments) -> Duration {
-    match fault {
-        Fault::Flood => Duration::from_secs(arguments.flood_seconds),
-        _ => Duration::from_millis(fault.observe_ms(arguments.rounds > 1)),
-    }
 }
 
 /// The two moments at which the phones are listened to.
@@ -154,12 +113,52 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
+    /// One fault, from a protected pair to a protected pair. After the last one everything is asked.
+    fn round(&mut self, round: u32, last: Option<&Before>) -> Result<(), LabError> {
+        let active = self.scene.wait_protected()?;
+        self.display.scene(self.scene, active, self.plan);
+        let status = self.scene.node(active)?.status()?;
+        let mut strike = Strike::new(self.scene, self.fault, round, active)?;
+        self.listen(Moment::Begin, &mut strike)?;
+        if self.fault == Fault::SplitAndHeal {
+            self.live_apart()?;
+        }
+        if strike.serving() == Some(active) && !self.scene.is_alone() {
+            self.result.checks.push(self.scene.check_untouched(active, &status));
+        }
+        let is_ended = self.fault.facts().ended.is_some();
+        if is_ended {
+            self.listen(Moment::End, &mut strike)?;
+            self.scene.wait_protected()?;
+        }
+        let of_the_fault = match self.fault {
+            Fault::FreezeAll => Some(self.scene.check_woken()?),
+            Fault::Flap => Some(self.scene.check_moves(&status)),
+            Fault::Overload => strike.check_storm(),
+            _ => None,
+        };
+        self.result.checks.extend(of_the_fault);
+        if let Some(before) = last {
+            self.scene.check_after(self.plan, self.fault, &strike, before, self.result)?;
+        }
+        if !is_ended {
+            self.display.waiting("what was broken comes back and learns everything again");
+            strike.end(self.scene)?;
+            self.scene.wait_protected()?;
+        }
+        if last.is_some() {
+            self.result.checks.push(self.scene.check_records());
+        }
+        Ok(())
+    }
+
     /// Listens for a while, lets the moment come, and listens on. Notes what each phone of a talking call heard.
-    fn listen(&mut self, moment: Moment, strike: &mut Strike, observed: Duration) -> Result<(), LabError> {
+    fn listen(&mut self, moment: Moment, strike: &mut Strike) -> Result<(), LabError> {
         let talking: Vec<Call> = self.plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
         let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
         begin_window(self.scene, &phones)?;
-        thread::sleep(if self.arguments.rounds > 1 { BASELINE_OF_MANY } else { BASELINE });
+        let short = self.arguments.rounds > 1 || moment == Moment::End;
+        thread::sleep(if short { BASELINE_SHORT } else { BASELINE });
         let before = silences(self.scene, &phones)?;
         self.display.baseline(before.iter().map(|silence| silence.longest_ms));
         begin_window(self.scene, &phones)?;
@@ -169,11 +168,8 @@ impl Trial<'_> {
             Moment::Begin => strike.begin(self.scene)?,
             Moment::End => strike.end(self.scene)?,
         }
-        self.observe(strike.active(), &phones, observed)?;
+        self.observe(strike.active(), &phones, self.observed(moment, strike.round()))?;
         let after = silences(self.scene, &phones)?;
-        if let Some(told) = strike.told() {
-            self.display.told(&told);
-        }
         let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
         let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
             phone: self.scene.number(phone).to_owned(),
@@ -189,6 +185,15 @@ impl Trial<'_> {
         self.result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
         self.result.ears.extend(ears);
         Ok(())
+    }
+
+    fn observed(&self, moment: Moment, round: u32) -> Duration {
+        let many = self.arguments.rounds > 1;
+        match moment {
+            Moment::Begin if self.fault == Fault::Flood => Duration::from_secs(self.arguments.flood_seconds),
+            Moment::Begin => Duration::from_millis(self.fault.observe_ms(round, many)),
+            Moment::End => Duration::from_millis(self.fault.observe_end_ms(many)),
+        }
     }
 
     /// Lets time pass and shows the worst silence so far.

@@ -53,6 +53,45 @@ fn loses_what_it_is_told_to_lose() {
 }
 
 #[test]
+fn a_cut_in_one_direction_lets_the_other_one_pass() {
+    let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
+    let (a, b) = (socket(&network, "a", A), socket(&network, "b", B));
+    assert_eq!((arrives(&a, &b, B, 2), arrives(&b, &a, A, 2)), (2, 2), "both know each other's hardware address");
+    network.lose_between(&[Loss { from: &["a"], to: &["b"], percent: 100 }]).expect("a cut");
+    assert_eq!((arrives(&a, &b, B, 2), arrives(&b, &a, A, 2)), (0, 2));
+    network.lose_between(&[Loss { from: &["a"], to: &["b"], percent: 50 }]).expect("loss");
+    b.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    let arrived = arrives(&a, &b, B, 100);
+    assert!((20..80).contains(&arrived), "{arrived} of 100");
+    network.lose_between(&[]).expect("no cut");
+    assert_eq!(arrives(&a, &b, B, 20), 20);
+}
+
+#[test]
+fn counts_what_a_host_sends_from_an_address() {
+    let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
+    let (a, b) = (socket(&network, "a", A), socket(&network, "b", B));
+    assert_eq!(arrives(&a, &b, B, 1), 1);
+    network.count_from("a", A).expect("a counter");
+    assert_eq!(network.counted().expect("a count"), (0, 0));
+    assert_eq!((arrives(&a, &b, B, 3), arrives(&b, &a, A, 5)), (3, 5));
+    assert_eq!(network.counted().expect("a count").0, 3, "and none of the other host");
+    network.count_from("a", B).expect("a counter");
+    assert_eq!((arrives(&a, &b, B, 3), network.counted().expect("a count").0), (3, 0));
+}
+
+#[test]
+fn an_address_can_be_taken_away() {
+    const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+    let network = Network::build(&[("a", A)]).expect("a network");
+    let host = network.host("a").expect("a host");
+    batch(&host.namespace, &format!("addr add {SERVICE}/32 dev eth0\n")).expect("an address");
+    assert!(host.has_address(SERVICE).expect("an answer"));
+    host.remove_address(SERVICE).expect("a removal");
+    assert!(!host.has_address(SERVICE).expect("an answer") && host.has_address(A).expect("an answer"));
+}
+
+#[test]
 fn nothing_is_left_behind() {
     let network = Network::build(&[("a", A)]).expect("a network");
     let host = network.host("a").expect("a host").clone();

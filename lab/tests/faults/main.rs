@@ -1,0 +1,60 @@
+//! Each fault of the drill once, with few calls: `tandem drill` itself, as a user calls it, with the bounds for shared
+//! machines. Its exit code is the promise.
+//!
+//! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names. Faults that other tests of
+//! the lab commit as well, or that take long, are left to `tandem drill`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+/// Silence at shared machines may be so many times what is promised.
+const SLACK: &str = "3";
+
+/// Two drills at a time would hear each other's load.
+static SERIAL: Mutex<()> = Mutex::new(());
+
+fn binary() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tandem");
+    std::env::var_os("TANDEM_BINARY").map_or_else(built, PathBuf::from)
+}
+
+/// Runs the drill and shows what it found when the promise was broken.
+fn kept(fault: &str) {
+    let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut command = Command::new(binary());
+    command.args(["drill", "--fault", fault, "--trials", "1", "--calls", "3", "--held", "1", "--ringing", "1"]);
+    let output = command.args(["--json", "--slack", SLACK]).output().expect("the drill can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{fault}: {errors}"));
+    let found = &report["faults"][0];
+    println!("{fault}: longest silence {} ms of {} promised", found["silence_ms"]["worst"], found["promise_ms"]);
+    assert!(output.status.success() && report["passed"] == true, "{report:#}\n{errors}");
+    assert_eq!(found["fault"], fault);
+}
+
+macro_rules! faults {
+    ($($test:ident: $fault:literal,)*) => {$(
+        #[test]
+        fn $test() {
+            kept($fault);
+        }
+    )*};
+}
+
+faults! {
+    parent_and_daemon_killed: "kill-parent-too",
+    standby_killed: "standby-dies",
+    standby_restarted: "standby-restarts",
+    nodes_parted_from_each_other: "peer-link-only",
+    packets_lost_between_the_nodes: "loss",
+    cable_with_a_loose_contact: "flap",
+    address_deleted_by_somebody: "address-deleted",
+    strangers_at_the_door: "overload",
+    power_lost: "power",
+    disk_full: "disk-full",
+    disk_slow: "slow-disk",
+    clock_set: "clock-step",
+}
