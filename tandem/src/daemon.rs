@@ -113,6 +113,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         carrier_asked: LocalTime::ZERO,
         media_asked: LocalTime::ZERO,
         lost: None,
+        woke: false,
     }
     .run()
 }
@@ -133,6 +134,8 @@ struct Daemon {
     media_asked: LocalTime,
     /// The epoch whose claim to the address was lost and is to be claimed again.
     lost: Option<Epoch>,
+    /// The media were asleep and wait.
+    woke: bool,
 }
 
 impl Daemon {
@@ -156,6 +159,7 @@ impl Daemon {
             }
             // After the time that has passed was judged.
             self.claim_again()?;
+            self.release_media();
             self.world.link_timeouts(local_now());
             self.stamp()?;
             self.ask_media()?;
@@ -267,6 +271,17 @@ impl Daemon {
         Ok(())
     }
 
+    /// After a sleep: media go on when it is certain that we still serve. A node that does not has nothing to pass on.
+    fn release_media(&mut self) {
+        let serves = self.node.role() == Role::Active;
+        if self.woke && (!serves || self.node.is_certain(local_now())) {
+            self.woke = false;
+            if serves {
+                self.world.media_go_on();
+            }
+        }
+    }
+
     fn read_inbox(&mut self) -> Result<()> {
         for input in self.inbox.take() {
             match input {
@@ -275,6 +290,7 @@ impl Daemon {
                     let number = self.world.expect_reply(reply);
                     self.step(Event::Asked { number, operator })?;
                 }
+                Input::Woke => self.woke = true,
             }
         }
         Ok(())

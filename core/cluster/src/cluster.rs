@@ -12,6 +12,8 @@
 
 use std::net::IpAddr;
 
+use std::time::Duration;
+
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
@@ -25,6 +27,9 @@ use crate::timing::Timing;
 mod role;
 #[cfg(test)]
 mod tests;
+
+/// After a sleep everything that came meanwhile is read within this time, however much it is.
+const UNREAD_FOR: Duration = Duration::from_millis(10);
 
 /// Whether the role goes back to the node of greater priority by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -248,6 +253,11 @@ impl Cluster {
             return out;
         }
         self.forgive_own_stall(now, &mut out);
+        // What was waiting while we slept comes all at once. A peer that follows afterwards does so now.
+        let down_after = self.settings.timing.down_after;
+        if heartbeat.role != Role::Active && now + down_after >= self.uncertain_until + UNREAD_FOR {
+            self.uncertain_until = LocalTime::ZERO;
+        }
         match arrival {
             Arrival::Nothing => {}
             Arrival::Refused => self.notice_refused(heartbeat.incarnation, link, &mut out),

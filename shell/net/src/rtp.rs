@@ -36,6 +36,17 @@ const COMMANDS_MAX: usize = 64;
 /// How long `statistics` waits for a thread that is busy or gone before it answers none.
 const STATISTICS_WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// How often a thread wakes at least, so that it knows when it was asleep.
+const TICK_MS: u16 = 20;
+
+/// A thread that was away for longer was asleep with its whole machine, or as good as that: a peer that misses four
+/// heartbeats in a row has taken over in the meantime. What waits in its sockets is stale, and no longer ours to send
+/// until the node says so.
+const ASLEEP: Duration = Duration::from_millis(90);
+
+/// A node that has not said so after this long is not well itself, and its parent sees to it.
+const HELD_MAX: Duration = Duration::from_millis(250);
+
 /// What the epoll says for the thread's own wake-up; a socket has its local port instead.
 const WAKE: u64 = u64::MAX;
 
@@ -44,6 +55,8 @@ const WAKE: u64 = u64::MAX;
 pub enum RtpEvent {
     /// A remote party was found at another address; to be replicated.
     Learned(Learned),
+    /// A thread was asleep. It passes nothing on until [`RtpThreads::go_on`].
+    Woke { asleep: Duration },
 }
 
 /// Counts of all threads together since they started.
@@ -59,6 +72,8 @@ pub struct Totals {
     pub oversize: u64,
     /// Packets that our own media ports sent to each other, which would circle for ever.
     pub looped: u64,
+    /// Packets that came while the thread was asleep, or before the node had said that it still serves.
+    pub stale: u64,
 }
 
 /// The threads. Dropping it ends them and closes the sockets.
@@ -74,7 +89,17 @@ impl RtpThreads {
         on_start: fn(),
         events: Box<dyn Fn(RtpEvent) + Send + Sync>,
     ) -> io::Result<RtpThreads> {
-        let shared = Arc::new(Shared { places: Mutex::default(), counts: Counts::default(), events });
+        Self::start_with(threads, on_start, events, ASLEEP)
+    }
+
+    /// `asleep`: how long a thread must have been away to count as asleep.
+    fn start_with(
+        threads: usize,
+        on_start: fn(),
+        events: Box<dyn Fn(RtpEvent) + Send + Sync>,
+        asleep: Duration,
+    ) -> io::Result<RtpThreads> {
+        let shared = Arc::new(Shared { places: Mutex::default(), counts: Counts::default(), events, asleep });
         let shards = (0..threads.max(1)).map(|number| Shard::start(number, on_start, &shared));
         Ok(Self { shards: shards.collect::<io::Result<_>>()?, shared })
     }
@@ -121,6 +146,13 @@ impl RtpThreads {
     pub fn taken_over(&self) {
         for shard in 0..self.shards.len() {
             self.send(shard, Command::TakenOver);
+        }
+    }
+
+    /// After `RtpEvent::Woke`: who serves is known again. The address itself decides what leaves.
+    pub fn go_on(&self) {
+        for shard in 0..self.shards.len() {
+            self.send(shard, Command::GoOn);
         }
     }
 
@@ -206,6 +238,7 @@ struct Shared {
     places: Mutex<BTreeMap<u16, Place>>,
     counts: Counts,
     events: Box<dyn Fn(RtpEvent) + Send + Sync>,
+    asleep: Duration,
 }
 
 impl Shared {
@@ -247,6 +280,7 @@ enum Command {
     Update(Port),
     Close(u16),
     TakenOver,
+    GoOn,
     Statistics { port: u16, reply: SyncSender<Option<Statistics>> },
     Stop,
 }
@@ -272,6 +306,8 @@ impl Shard {
             shared: Arc::clone(shared),
             relay: Relay::new(),
             sockets: BTreeMap::new(),
+            awake_at: local_now(),
+            held_until: None,
             is_stopped: false,
         };
         let thread = thread::Builder::new().name(format!("rtp-{number}")).spawn(move || {
@@ -291,6 +327,10 @@ struct Worker {
     relay: Relay,
     /// By even local port.
     sockets: BTreeMap<u16, Arc<Sockets>>,
+    /// When it last woke up to do something.
+    awake_at: LocalTime,
+    /// It was asleep, and the node has not said yet that it goes on.
+    held_until: Option<LocalTime>,
     is_stopped: bool,
 }
 
@@ -299,7 +339,8 @@ impl Worker {
         let mut ready = [EpollEvent::empty(); READY_MAX];
         // One byte more than is relayed, so that a longer packet is told from one that just fits.
         let mut buffer = vec![0; PACKET_BYTES_MAX + 1];
-        let mut timeout = EpollTimeout::NONE;
+        let tick = EpollTimeout::from(TICK_MS);
+        let mut timeout = tick;
         while !self.is_stopped {
             let count = match self.epoll.wait(&mut ready, timeout) {
                 Ok(count) => count,
@@ -310,8 +351,9 @@ impl Worker {
                 }
             };
             let now = local_now();
+            self.notice_sleep(now);
             let has_more = self.obey(now);
-            timeout = if has_more { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+            timeout = if has_more { EpollTimeout::ZERO } else { tick };
             for event in ready.iter().take(count) {
                 match u16::try_from(event.data()) {
                     Ok(local_port) => self.receive(now, local_port, &mut buffer),
@@ -325,6 +367,18 @@ impl Worker {
         }
     }
 
+    /// Holds everything back after a sleep. What came meanwhile is read in this very round or the next ones, and lost.
+    fn notice_sleep(&mut self, now: LocalTime) {
+        let asleep = now.since(self.awake_at);
+        self.awake_at = now;
+        if asleep >= self.shared.asleep {
+            self.held_until = Some(now + HELD_MAX);
+            (self.shared.events)(RtpEvent::Woke { asleep });
+        } else if self.held_until.is_some_and(|until| until <= now) {
+            self.held_until = None;
+        }
+    }
+
     /// Carries out what waits in the inbox, as far as `COMMANDS_MAX`; tells whether that was not all.
     fn obey(&mut self, now: LocalTime) -> bool {
         for _ in 0..COMMANDS_MAX {
@@ -335,7 +389,11 @@ impl Worker {
                 }
                 Ok(Command::Update(port)) => self.relay.update(port),
                 Ok(Command::Close(port)) => self.close(port),
-                Ok(Command::TakenOver) => self.relay.taken_over(now),
+                Ok(Command::TakenOver) => {
+                    self.held_until = None;
+                    self.relay.taken_over(now);
+                }
+                Ok(Command::GoOn) => self.held_until = None,
                 Ok(Command::Statistics { port, reply }) => {
                     // Whoever asked may have given up waiting.
                     reply.try_send(self.relay.statistics(port)).ok();
@@ -367,6 +425,9 @@ impl Worker {
             Err(_) => return counts.add(Count::ReceiveErrors),
         };
         counts.add(Count::PacketsReceived);
+        if self.held_until.is_some() {
+            return counts.add(Count::Stale);
+        }
         let Some(packet) = buffer.get_mut(..length).filter(|packet| packet.len() <= PACKET_BYTES_MAX) else {
             return counts.add(Count::Oversize);
         };
@@ -397,10 +458,11 @@ enum Count {
     SendErrors,
     Oversize,
     Looped,
+    Stale,
 }
 
 /// `Totals` while the threads count. By `Count`.
-struct Counts([AtomicU64; 6]);
+struct Counts([AtomicU64; 7]);
 
 impl Default for Counts {
     fn default() -> Self {
@@ -416,9 +478,9 @@ impl Counts {
     }
 
     fn read(&self) -> Totals {
-        let [packets_received, packets_sent, receive_errors, send_errors, oversize, looped] =
+        let [packets_received, packets_sent, receive_errors, send_errors, oversize, looped, stale] =
             self.0.each_ref().map(|count| count.load(Ordering::Relaxed));
-        Totals { packets_received, packets_sent, receive_errors, send_errors, oversize, looped }
+        Totals { packets_received, packets_sent, receive_errors, send_errors, oversize, looped, stale }
     }
 }
 

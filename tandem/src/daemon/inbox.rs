@@ -16,7 +16,12 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 pub enum Input {
     Event(Event),
-    Ask { operator: Operator, reply: Sender<Answer> },
+    Ask {
+        operator: Operator,
+        reply: Sender<Answer>,
+    },
+    /// The media were asleep, and wait for `World::media_go_on`.
+    Woke,
 }
 
 pub struct Inbox {
@@ -92,6 +97,10 @@ impl InboxSender {
         match event {
             RtpEvent::Learned(learned) => {
                 self.event(Event::Learned { port: learned.port, rtp: learned.rtp, rtcp: learned.rtcp });
+            }
+            RtpEvent::Woke { asleep } => {
+                tracing::info!(asleep_ms = asleep.as_millis() as u64, "media waits until it is known who serves");
+                self.put(Input::Woke);
             }
         }
     }

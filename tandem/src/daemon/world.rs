@@ -233,6 +233,11 @@ impl World {
         }
     }
 
+    /// It is certain that this node serves.
+    pub fn media_go_on(&self) {
+        self.rtp.go_on();
+    }
+
     /// Media has come since this was last asked.
     pub fn media_came(&mut self) -> bool {
         let packets = self.rtp.totals().packets_received;

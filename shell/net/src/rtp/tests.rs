@@ -50,7 +50,8 @@ struct Bench {
 fn start(threads: usize) -> Bench {
     let (sender, learned) = mpsc::channel();
     let events = Box::new(move |event| sender.send(event).unwrap_or(()));
-    Bench { threads: RtpThreads::start(threads, || (), events).unwrap(), learned }
+    // A busy machine must not look like one that sleeps.
+    Bench { threads: RtpThreads::start_with(threads, || (), events, 6 * PATIENCE).unwrap(), learned }
 }
 
 impl Bench {
@@ -231,4 +232,40 @@ fn ports_that_name_each_other_do_not_pass_a_packet_round() {
     assert_eq!(bench.threads.statistics(p).unwrap().packets_in, 1);
     assert_eq!(bench.threads.statistics(q).unwrap().packets_in, 0);
     assert_eq!(bench.threads.totals().looped, 1);
+}
+
+#[test]
+fn what_came_during_a_sleep_is_not_passed_on_until_the_node_says_so() {
+    let (sender, told) = mpsc::channel();
+    let events = Box::new(move |event| {
+        // Whatever keeps the thread away is a sleep to it.
+        if matches!(event, RtpEvent::Learned(_)) {
+            thread::sleep(2 * ASLEEP);
+        }
+        sender.send(event).unwrap_or(());
+    });
+    let bench = Bench { threads: RtpThreads::start(1, || (), events).unwrap(), learned: told };
+    let (a, b, elsewhere) = (Phone::new(), Phone::new(), Phone::new());
+    let a_port = bench.open(elsewhere.remote(), |_| None);
+    let b_port = bench.open(b.remote(), |_| Some(a_port.port));
+    bench.threads.update(Port { forward_to: Some(b_port.port), ..a_port.clone() }).unwrap();
+    bench.threads.taken_over();
+    let stale = || bench.threads.totals().stale;
+    // The first packet passes, and its new source is told of, which takes long.
+    a.rtp.send_to(&rtp_packet(1), (HOST, a_port.port)).unwrap();
+    eventually("the first packet", || bench.threads.totals().packets_received > 0);
+    a.rtp.send_to(&rtp_packet(2), (HOST, a_port.port)).unwrap();
+    eventually("a stale packet", || stale() > 0);
+    let woke = |event| matches!(event, RtpEvent::Woke { asleep } if asleep >= ASLEEP);
+    eventually("the thread's word", || bench.learned.try_recv().is_ok_and(woke));
+    let mut mark = 3;
+    eventually("what follows", || {
+        bench.threads.go_on();
+        a.rtp.send_to(&rtp_packet(mark), (HOST, a_port.port)).unwrap();
+        mark += 1;
+        bench.threads.totals().packets_sent > 1
+    });
+    let mut buffer = [0; 4096];
+    let marks: Vec<u8> = (0..2).map(|_| b.rtp.recv_from(&mut buffer).map(|_| buffer[3]).unwrap()).collect();
+    assert!(marks[0] == 1 && marks[1] > 2, "{marks:?}");
 }
