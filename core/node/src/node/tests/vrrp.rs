@@ -6,7 +6,7 @@ use cluster::vrrp::{Advert, Authentication, Notice, Packet, Settings, Version, g
 
 use super::*;
 
-const OWN: [&str; 2] = ["10.77.0.11", "10.77.0.12"];
+pub const OWN: [&str; 2] = ["10.77.0.11", "10.77.0.12"];
 const FOREIGN: &str = "10.77.0.31";
 
 pub fn settings(priority: u8) -> Settings {
@@ -22,7 +22,7 @@ pub fn settings(priority: u8) -> Settings {
     }
 }
 
-fn ip(text: &str) -> IpAddr {
+pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -41,7 +41,7 @@ fn know_addresses(pair: &mut Pair) {
     }
 }
 
-fn hear(pair: &mut Pair, index: usize, source: &str, priority: u8) {
+pub fn hear(pair: &mut Pair, index: usize, source: &str, priority: u8) {
     let Settings { version, vrid, interval, addresses, authentication, .. } = settings(150);
     let advert = Advert { version, vrid, priority, interval, addresses, authentication };
     let packet = Packet { source: ip(source), destination: group_of(ip(source)), ttl: 255 };
