@@ -101,7 +101,7 @@ impl Strike {
             }
             Fault::PeerLinkOnly => scene.network.lose_between(&both_ways(&[active], &[standby], ALL_PERCENT)),
             Fault::OneWay => {
-                let (from, to) = if self.round % 2 == 0 { (active, standby) } else { (standby, active) };
+                let (from, to) = if self.round.is_multiple_of(2) { (active, standby) } else { (standby, active) };
                 scene.network.lose_between(&[Loss { from: &[from], to: &[to], percent: ALL_PERCENT }])
             }
             Fault::Loss => scene.network.lose_between(&both_ways(&[active], &[standby], LOSS_PERCENT)),

@@ -8,7 +8,6 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use tandem_lab::nodes::SERVICE;
 
 use crate::SLACK;
@@ -59,7 +58,7 @@ impl Way {
 
     fn configuration(self, third: Ipv4Addr) -> String {
         let password = self.password().map(|text| format!("password = \"{text}\"\n")).unwrap_or_default();
-        let peers = self.is_unicast().then(|| format!("unicast_peers = [\"{third}\"]\n")).unwrap_or_default();
+        let peers = if self.is_unicast() { format!("unicast_peers = [\"{third}\"]\n") } else { String::new() };
         format!("\n[vrrp]\nenabled = true\nversion = {}\n{password}{peers}", self.version())
     }
 }
@@ -89,14 +88,7 @@ impl Scene {
 
     /// Daemon and parent at once, as when the machine dies.
     fn kill(&mut self, node: usize) {
-        let node = &mut self.lab.nodes[node];
-        let status = node.status().expect("a status");
-        node.signal_daemon(status.parent_pid.expect("a parent"), Signal::SIGKILL).expect("a kill");
-        // It may have followed its parent by itself.
-        let _ = node.signal_daemon(status.pid.expect("a daemon"), Signal::SIGKILL);
-        while node.is_running() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.lab.nodes[node].kill().expect("a kill");
     }
 
     fn serves(&self, node: usize) -> bool {

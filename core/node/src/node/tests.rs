@@ -9,6 +9,7 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod third_router;
 mod vrrp;
 
 const SERVICE: &str = "10.77.0.100";

@@ -87,8 +87,10 @@ impl ParentHandle {
             drop(parent);
             let is_tied = lifeline.is_ok();
             let _ = done.send(lifeline.as_ref().map(drop).map_err(|error| error.to_string()));
-            while is_tied {
-                std::thread::park();
+            if is_tied {
+                loop {
+                    std::thread::park();
+                }
             }
         };
         let started = std::thread::Builder::new().name("lifeline".into()).stack_size(64 * 1024).spawn(hold);

@@ -22,13 +22,9 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Somebody must change a configuration.
+    /// Somebody should look: only one that goes is as it should be.
     pub fn is_trouble(&self) -> bool {
-        match self {
-            Self::Outranked { .. } | Self::IntervalDiffers { .. } | Self::Refused { .. } => true,
-            Self::Foreign { claims, .. } => !claims,
-            Self::ForeignGone { .. } => false,
-        }
+        !matches!(self, Self::ForeignGone { .. })
     }
 }
 

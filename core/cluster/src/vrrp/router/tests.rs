@@ -338,7 +338,7 @@ fn notices_are_sentences_and_say_what_to_do() {
     let (source, interval) = (ip(ABOVE), Duration::from_secs(1));
     let error = AdvertError::HmacTrailer;
     let cases = [
-        (known(ABOVE, 90), "router 10.77.0.31 is active with priority 90 each 1000 ms", false),
+        (known(ABOVE, 90), "router 10.77.0.31 is active with priority 90 each 1000 ms", true),
         (Notice::Foreign { source, priority: 9, interval, claims: false }, "correct it", true),
         (Notice::Outranked { source, priority: 200, own: 150 }, "lower its priority", true),
         (Notice::IntervalDiffers { source, interval, own: interval * 2 }, "we each 2000 ms", true),

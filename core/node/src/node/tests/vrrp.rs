@@ -6,7 +6,7 @@ use cluster::vrrp::{Advert, Authentication, Notice, Packet, Settings, Version, g
 
 use super::*;
 
-const OWN: [&str; 2] = ["10.77.0.11", "10.77.0.12"];
+pub const OWN: [&str; 2] = ["10.77.0.11", "10.77.0.12"];
 const FOREIGN: &str = "10.77.0.31";
 
 pub fn settings(priority: u8) -> Settings {
@@ -22,7 +22,7 @@ pub fn settings(priority: u8) -> Settings {
     }
 }
 
-fn ip(text: &str) -> IpAddr {
+pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -41,7 +41,7 @@ fn know_addresses(pair: &mut Pair) {
     }
 }
 
-fn hear(pair: &mut Pair, index: usize, source: &str, priority: u8) {
+pub fn hear(pair: &mut Pair, index: usize, source: &str, priority: u8) {
     let Settings { version, vrid, interval, addresses, authentication, .. } = settings(150);
     let advert = Advert { version, vrid, priority, interval, addresses, authentication };
     let packet = Packet { source: ip(source), destination: group_of(ip(source)), ttl: 255 };
@@ -170,4 +170,25 @@ fn after_an_unplugged_cable_the_active_node_speaks_at_once() {
     assert_eq!(pair.adverts[0], []);
     pair.step(0, Event::Carrier { up: true });
     assert_eq!(pair.adverts[0], [150]);
+}
+
+/// facts/vrrp.md: double master after a scheduling stall or a paused VM. What waits is read first, so that a node that
+/// wakes learns of the other's reign before its own advert is due.
+#[test]
+fn a_node_that_wakes_in_anothers_reign_adverts_nothing() {
+    let mut pair = pair();
+    let mut waiting = Vec::new();
+    for _ in 0..2_500 {
+        pair.now.local += Duration::from_millis(1);
+        if pair.nodes[1].next_timeout().is_some_and(|due| due <= pair.now.local) {
+            pair.step(1, Event::Timeout);
+        }
+        waiting.append(&mut pair.wire);
+    }
+    assert_eq!((pair.nodes[1].role(), pair.adverts[1].len()), (Role::Active, 3));
+    for (index, bytes) in waiting {
+        pair.step(index, Event::Peer { link: 0, bytes });
+    }
+    pair.step(0, Event::Timeout);
+    assert_eq!((pair.nodes[0].role(), &pair.adverts[0]), (Role::Standby, &vec![]));
 }
