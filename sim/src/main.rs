@@ -11,6 +11,9 @@ use sim::planted::{self, Planted};
 use sim::reference::{self, Reference};
 use sim::world::CrashPoint;
 
+/// Worlds between two words about how far it is.
+const TELL_EVERY: u64 = 100;
+
 /// Runs whole clusters in virtual time, with faults and independent checkers. Without options: 40 random worlds.
 #[derive(Parser)]
 #[command(version)]
@@ -74,7 +77,7 @@ fn random_run(arguments: &Arguments) -> bool {
     let mut options = Options { trace: arguments.trace, ..Options::default() };
     options.troubles.retain(|trouble| !arguments.without.contains(&format!("{trouble:?}")));
     let started = Instant::now();
-    let (next, failed) = (AtomicU64::new(from), AtomicU64::new(0));
+    let (next, failed, done) = (AtomicU64::new(from), AtomicU64::new(0), AtomicU64::new(0));
     let threads = if arguments.trace { 1 } else { arguments.threads.max(1) };
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -86,6 +89,10 @@ fn random_run(arguments: &Arguments) -> bool {
                     }
                     let is_clean = random_world(seed, &options, count <= 3);
                     failed.fetch_add(u64::from(!is_clean), Ordering::Relaxed);
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if done.is_multiple_of(TELL_EVERY) && done < count {
+                        eprintln!("{done} of {count} worlds, {:.0} s", started.elapsed().as_secs_f64());
+                    }
                 }
             });
         }
