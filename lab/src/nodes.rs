@@ -87,6 +87,12 @@ impl Node {
         Self::new(host, binary, own, config.clone(), config)
     }
 
+    /// A node whose files are in `directory` already, `tandem.toml` first of all.
+    pub fn with_config(host: &Host, binary: &Path, directory: &Path) -> Result<Self, LabError> {
+        let config = vec!["--config".to_owned(), directory.join("tandem.toml").display().to_string()];
+        Self::new(host, binary, directory.to_owned(), config.clone(), config)
+    }
+
     /// A node without a peer, as `serve --asterisk-dir` starts it. Its host has the service address for good.
     pub fn alone(host: &Host, binary: &Path, directory: &Path, accounts: &[Account]) -> Result<Self, LabError> {
         let own = directory.join(&host.name);

@@ -12,7 +12,7 @@ use net::key::PairKey;
 use node::Operator;
 use storage::CdrFilter;
 
-use crate::serve;
+use crate::{doctor, pair, serve};
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
@@ -22,8 +22,12 @@ pub fn run(command: &Command) -> ExitCode {
             drop(out);
             return serve::run(arguments);
         }
+        Command::Init(arguments) => pair::init(arguments, &mut out).map(|()| true),
+        Command::Join(arguments) => pair::join(arguments, &mut out).map(|()| true),
+        Command::Invite(arguments) => pair::invite(arguments, &mut out).map(|()| true),
         Command::Key(arguments) => key(arguments, &mut out).map(|()| true),
         Command::Check(arguments) => check::run(arguments, &mut out).map_err(report),
+        Command::Doctor(arguments) => admin::doctor::run(arguments, doctor::probe, colours, &mut out).map_err(report),
         Command::Status(arguments) => operate::run(Operator::Status, arguments, colours, &mut out).map_err(report),
         Command::Phones(arguments) => operate::run(Operator::Phones, arguments, colours, &mut out).map_err(report),
         Command::Calls(arguments) => operate::run(Operator::Calls, arguments, colours, &mut out).map_err(report),

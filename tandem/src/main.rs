@@ -2,7 +2,9 @@
 
 mod commands;
 mod daemon;
+mod doctor;
 mod logging;
+mod pair;
 mod serve;
 mod setup;
 

@@ -76,15 +76,23 @@ pub enum Action {
 pub enum Tell {
     BecameActive {
         epoch: Epoch,
+        cause: &'static str,
     },
     BecameStandby {
         epoch: Epoch,
+        cause: &'static str,
     },
     PeerUp {
         incarnation: Incarnation,
     },
+    /// It was silent for this long; nearly nothing when its parent has told of its end.
     PeerDown {
         incarnation: Incarnation,
+        silent: Duration,
+    },
+    /// The takeover is complete: the last messages of so many calls have been sent again.
+    SaidAgain {
+        calls: usize,
     },
     /// Whether a death of this node would lose nothing, and for how long that was not so.
     Protected {
@@ -105,10 +113,14 @@ pub enum Tell {
 impl fmt::Display for Tell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BecameActive { epoch } => write!(f, "active in epoch {epoch}"),
-            Self::BecameStandby { epoch } => write!(f, "standby in epoch {epoch}"),
+            Self::BecameActive { epoch, cause } => write!(f, "active in epoch {epoch}: {cause}"),
+            Self::BecameStandby { epoch, cause } => write!(f, "standby in epoch {epoch}: {cause}"),
             Self::PeerUp { incarnation } => write!(f, "peer is up (incarnation {:016x})", incarnation.0),
-            Self::PeerDown { incarnation } => write!(f, "peer is down (incarnation {:016x})", incarnation.0),
+            Self::PeerDown { incarnation, silent } => {
+                let silent = silent.as_millis();
+                write!(f, "peer is down, silent for {silent} ms (incarnation {:016x})", incarnation.0)
+            }
+            Self::SaidAgain { calls } => write!(f, "sent the last messages of {calls} calls again"),
             Self::Protected { unprotected } => {
                 write!(f, "protected again after {:.3} s", unprotected.as_secs_f64())
             }

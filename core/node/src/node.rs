@@ -1,5 +1,7 @@
 //! The node: joins cluster, log and PBX, and keeps the order in which a step's effects may leave.
 
+mod about;
+mod cause;
 mod operator;
 mod peer;
 mod roles;
@@ -94,6 +96,13 @@ pub struct Node {
     /// Of each finished record: who has stored it.
     stored: BTreeMap<String, Stored>,
     stop_asked_by: Option<u64>,
+    acquaintance: about::Acquaintance,
+    /// The role as of the last step that the cluster had something to say in.
+    role_told: Role,
+    /// What the present step began with.
+    trigger: cause::Trigger,
+    /// Calls whose last messages the present takeover sends again.
+    resending: usize,
     actions: Vec<Action>,
 }
 
@@ -160,6 +169,10 @@ impl Node {
             resend_at: None,
             stored: BTreeMap::new(),
             stop_asked_by: None,
+            role_told: Role::default(),
+            acquaintance: about::Acquaintance::default(),
+            trigger: cause::Trigger::default(),
+            resending: 0,
             actions: Vec::new(),
         };
         node.rebuild(now);
@@ -168,6 +181,7 @@ impl Node {
 
     /// One step: the only door to the node.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        self.trigger = cause::Trigger::of(&event);
         match event {
             Event::Datagram { local, source, bytes } => {
                 if self.takes_input() {
@@ -488,6 +502,9 @@ impl Node {
             }
         }
         self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);
+        if self.resend.is_empty() {
+            self.actions.push(Action::Tell(Tell::SaidAgain { calls: self.resending }));
+        }
     }
 }
 

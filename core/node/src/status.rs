@@ -35,6 +35,9 @@ pub struct Status {
     pub lsn: u64,
     pub records_waiting: usize,
     pub configuration_hash: String,
+    /// Of the program; empty where it was not told yet.
+    #[serde(default)]
+    pub version: String,
     /// `None` where no other routers are told of us.
     #[serde(default)]
     pub vrrp: Option<VrrpLine>,
@@ -73,6 +76,20 @@ pub struct PeerLine {
     pub lsn: u64,
     pub links_up: usize,
     pub links: usize,
+    /// `None` while it is down, and until it has told.
+    #[serde(default)]
+    pub about: Option<AboutLine>,
+}
+
+/// What the peer tells of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AboutLine {
+    pub version: String,
+    /// Of its wall clock; negative when it is behind ours.
+    pub clock_ahead_ms: f64,
+    pub configuration_hash: String,
+    /// The address that its phones know it by.
+    pub service: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

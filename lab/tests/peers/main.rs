@@ -1,6 +1,6 @@
 //! Phones that nobody here wrote, against the product on hosts of the lab: SIPp and baresip, through kill, cut and
-//! restart; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages sip-tester,
-//! baresip-core and keepalived.
+//! restart; two machines made a pair; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages
+//! sip-tester, baresip-core and keepalived.
 //!
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names.
 
@@ -10,6 +10,7 @@ mod baresip_calls;
 mod capture;
 mod newcomer;
 mod pair;
+mod pairing;
 mod restart;
 mod sipp;
 mod sipp_calls;

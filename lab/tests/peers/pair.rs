@@ -81,6 +81,22 @@ impl Lab {
         lab
     }
 
+    /// Two hosts `a` and `b` whose files `prepare_files` writes into a directory for each; waits until they are a protected
+    /// pair.
+    pub fn of_two(prepare_files: impl FnOnce(&Network, &Path)) -> Self {
+        let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)]);
+        prepare_files(&network, &directory);
+        let node = |name: &str| {
+            let host = network.host(name).expect("a host");
+            Node::with_config(host, &binary(), &directory.join(name)).expect("a node")
+        };
+        let nodes = vec![node("a"), node("b")];
+        let mut lab = Self { nodes, network, directory, _serial: serial };
+        lab.nodes.iter_mut().for_each(|node| node.start().expect("a node"));
+        lab.wait_protected();
+        lab
+    }
+
     /// One node without a peer, at the same address. It is not started yet.
     pub fn alone(example: &str) -> Self {
         let (network, directory, serial) = prepare(&[("solo", SERVICE)]);

@@ -1,6 +1,5 @@
 //! Owns what a node without a configuration file runs with: one machine, Asterisk's files, the machine's own addresses.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,15 +8,12 @@ use node::cluster::Failback;
 
 use crate::config::{Config, ConfigError};
 
-/// The name of a node whose machine does not tell its own.
-const NAME_DEFAULT: &str = "tandem";
-
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
     /// that comes and goes. The node has the machine's name.
     pub fn alone(asterisk_dir: &Path, state_dir: &Path, listen: Option<SocketAddr>) -> Result<Self, ConfigError> {
         Ok(Self {
-            name: machine_name(),
+            name: crate::machine::name(),
             index: NodeIndex(0),
             state_dir: absolute(state_dir)?,
             pbx_dir: absolute(asterisk_dir)?,
@@ -32,10 +28,4 @@ impl Config {
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
-}
-
-fn machine_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { NAME_DEFAULT.to_owned() } else { name.to_owned() }
 }

@@ -10,8 +10,26 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::config::{self, Config, ConfigError, PATH_DEFAULT};
 use crate::time::Since;
 
+mod pair;
+
+pub use pair::{
+    FailbackChoice, FileArguments, InitArguments, InviteArguments, JoinArguments, LinkAddresses, PORT_DEFAULT,
+};
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Make this machine the first of a pair: configuration, key, example phones
+    ///
+    /// Asks for what it must know when it runs on a terminal, or takes flags for everything. Prints the command that
+    /// makes the other machine the second one. Nothing that is there is overwritten.
+    Init(InitArguments),
+    /// Make this machine the second of a pair, with the token that the first one printed
+    ///
+    /// Writes the same configuration with addresses exchanged. Nothing that is there is overwritten. The token holds
+    /// the pair's secret key.
+    Join(JoinArguments),
+    /// Print the command for the second machine again, for instance when that machine is replaced
+    Invite(InviteArguments),
     /// Run the PBX on this machine, alone or as one of a pair
     ///
     /// As one of a pair, everything is in a configuration file (--config). On one machine alone, Asterisk's files and a
@@ -28,6 +46,11 @@ pub enum Command {
     /// Tells every mistake and everything that has no effect, with file and line, and what the files amount to. Exits
     /// with 1 when there are errors, in which case a running node would refuse the files and keep those it has.
     Check(CheckArguments),
+    /// Find what usually goes wrong with a pair before it does
+    ///
+    /// Looks at this machine, at the running node and, through it, at the peer: run it on both. Each line says ok,
+    /// warning or problem, and what to do. Exits with 1 when there are problems. Run it as root to see everything.
+    Doctor(DoctorArguments),
     /// Show whether the node is well, and whether its calls would survive its death
     Status(NodeArguments),
     /// List the phones that are registered
@@ -96,6 +119,16 @@ pub struct CheckArguments {
     /// Check only the PBX's files in this directory
     #[arg(long, value_name = "DIR")]
     pub asterisk_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArguments {
+    /// Configuration file of the node
+    #[arg(long, value_name = "FILE", default_value = PATH_DEFAULT)]
+    pub config: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

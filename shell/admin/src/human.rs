@@ -9,6 +9,7 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use colour::paint_verdict;
 pub use colour::wanted as colours_wanted;
 
 use colour::{Colour, paint};
@@ -117,7 +118,7 @@ fn vrrp(vrrp: &VrrpLine) -> String {
 }
 
 fn peer(peer: &PeerLine) -> String {
-    let PeerLine { name, up, role, in_step, lsn, links_up, links } = peer;
+    let PeerLine { name, up, role, in_step, lsn, links_up, links, .. } = peer;
     let name = if name.is_empty() { "not seen yet".into() } else { printable(name) };
     if !up {
         return format!("{name}: DOWN, {links_up} of {links} links up");

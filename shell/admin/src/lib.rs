@@ -1,15 +1,19 @@
 //! Configuration file, command line and the operator's socket: everything between a person and a node.
 //!
 //! `config` is what `tandem serve` runs with, `cli` what can be typed, `socket` the way to a running node, `operate`
-//! and `check` the commands that need nothing else, `human` and `cdr` how answers are printed.
+//! and `check` the commands that need nothing else, `pairing` what makes a pair of two machines, `human` and `cdr` how
+//! answers are printed.
 
 pub mod alone;
 pub mod cdr;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod human;
+pub mod machine;
 pub mod operate;
+pub mod pairing;
 pub mod socket;
 pub mod status;
 pub mod time;

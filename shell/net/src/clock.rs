@@ -27,3 +27,13 @@ pub fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
 pub fn random() -> io::Result<Random> {
     random_bytes().map(Random::from_seed)
 }
+
+/// Whether a time server disciplines this machine's clock (adjtimex(2)); `None` where the kernel does not tell.
+#[allow(unsafe_code)]
+pub fn is_synchronised() -> Option<bool> {
+    // SAFETY: timex is a plain C struct for which all zeroes is a valid value: no modes, so that nothing is changed.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live struct of the type that adjtimex(2) fills.
+    let result = unsafe { libc::adjtimex(&mut state) };
+    (result >= 0).then_some(result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+}

@@ -53,6 +53,22 @@ impl PairKey {
         Self(bytes)
     }
 
+    /// The secret itself, for whoever hands it to the other machine.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The whole text of the key file, with its newline.
+    pub fn line(&self) -> String {
+        let mut line = format!("{FORMAT} ");
+        for byte in self.0 {
+            // Writing into a string cannot fail.
+            let _ = write!(line, "{byte:02x}");
+        }
+        line.push('\n');
+        line
+    }
+
     /// Reads the key file; refuses one that group or others may read.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let read = |source| KeyError::Read { path: path.into(), source };
@@ -72,12 +88,7 @@ impl PairKey {
     /// Writes a new file with mode 0600; refuses to overwrite one.
     pub fn write(&self, path: &Path) -> Result<(), KeyError> {
         let write = |source| KeyError::Write { path: path.into(), source };
-        let mut line = format!("{FORMAT} ");
-        for byte in self.0 {
-            // Writing into a string cannot fail.
-            let _ = write!(line, "{byte:02x}");
-        }
-        line.push('\n');
+        let line = self.line();
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(write)?;
         file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(write)
     }

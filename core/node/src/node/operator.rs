@@ -87,6 +87,7 @@ impl Node {
             records_waiting: self.pbx.records().count(),
             vrrp: self.vrrp_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
+            version: super::about::VERSION.to_owned(),
         }
     }
 
@@ -111,6 +112,7 @@ impl Node {
             lsn: self.peer_lsn().0,
             links_up: peer.links.values().filter(|link| fresh(link.heard_at)).count(),
             links: usize::from(self.settings.links),
+            about: self.about_line(),
         })
     }
 

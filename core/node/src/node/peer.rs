@@ -6,12 +6,15 @@ use minicbor::{Decode, Encode};
 use replication::{Peering, SessionEvent, SessionRole};
 
 use super::Node;
+use super::cause::Trigger;
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
 /// The first byte of a datagram between the nodes says what it is.
 pub(super) const HEARTBEAT: u8 = 1;
 const LOG: u8 = 2;
+/// From here on: what is for people only, and may be lost.
+pub(super) const ABOUT: u8 = 16;
 
 /// Identities in one note; more go in several.
 const IDENTITIES_MAX: usize = 256;
@@ -40,6 +43,7 @@ impl Node {
                 }
             }
             Some((&LOG, rest)) => self.log_datagram(now, rest),
+            Some((&ABOUT, rest)) => self.about_datagram(now, rest),
             // A kind that a later version has: this one does without.
             _ => {}
         }
@@ -99,6 +103,7 @@ impl Node {
                 self.in_place(now, self.log.position());
             }
             SessionEvent::HandedOver { position } => {
+                self.trigger = Trigger::HandedOver;
                 let outputs = self.cluster.handed_over(now.local, position);
                 self.take_cluster_outputs(now, outputs);
             }

@@ -9,12 +9,17 @@ use crate::event::Now;
 
 impl Node {
     pub(super) fn take_cluster_outputs(&mut self, now: Now, outputs: Vec<Output>) {
+        // The cluster has changed over already when it says so.
+        let before = std::mem::replace(&mut self.role_told, self.cluster.role());
         let mut lost_peer = false;
         for output in outputs {
             match output {
-                Output::SendHeartbeat(heartbeat) => self.send_to_peer(super::peer::HEARTBEAT, &heartbeat.encode()),
-                Output::BecomeActive { epoch } => self.become_active(now, epoch),
-                Output::BecomeStandby { epoch } => self.become_standby(now, epoch),
+                Output::SendHeartbeat(heartbeat) => {
+                    self.send_to_peer(super::peer::HEARTBEAT, &heartbeat.encode());
+                    self.tell_about(now);
+                }
+                Output::BecomeActive { epoch } => self.become_active(now, before, epoch),
+                Output::BecomeStandby { epoch } => self.become_standby(now, before, epoch),
                 Output::EpochKnown { epoch } => {
                     if let Some(peering) = self.peering.as_mut() {
                         peering.set_epoch_floor(epoch);
@@ -29,7 +34,8 @@ impl Node {
                 Output::PeerUp { incarnation } => self.peer_up(incarnation),
                 Output::PeerDown { incarnation } => {
                     lost_peer = true;
-                    self.actions.push(Action::Tell(Tell::PeerDown { incarnation }));
+                    let silent = now.local.since(self.cluster.peer().heard_at);
+                    self.actions.push(Action::Tell(Tell::PeerDown { incarnation, silent }));
                 }
                 Output::TellNeighbours => {
                     let parties = self.pbx.parties();
@@ -57,7 +63,8 @@ impl Node {
         }
     }
 
-    fn become_active(&mut self, now: Now, epoch: Epoch) {
+    fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
+        let cause = self.cause_active(before);
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;
@@ -66,7 +73,7 @@ impl Node {
         }
         self.actions.push(Action::Claim { epoch });
         self.vrrp_serve(now);
-        self.actions.push(Action::Tell(Tell::BecameActive { epoch }));
+        self.actions.push(Action::Tell(Tell::BecameActive { epoch, cause }));
     }
 
     /// The address is ours: everything that the other one may have left unsaid is said again.
@@ -78,12 +85,14 @@ impl Node {
         let time = self.pbx_now(now);
         self.actions.push(Action::MediaTakenOver);
         self.resend = self.pbx.take_over(time).into();
+        self.resending = self.resend.len();
         self.resend_some(now);
         self.store_records_again();
     }
 
-    fn become_standby(&mut self, now: Now, epoch: Epoch) {
+    fn become_standby(&mut self, now: Now, before: Role, epoch: Epoch) {
         let was_active = self.claimed;
+        let cause = self.cause_standby(before);
         self.claimed = false;
         self.outbox.discard();
         self.resend.clear();
@@ -95,7 +104,7 @@ impl Node {
             peering.set_epoch_floor(epoch);
             peering.follow(&self.log);
         }
-        self.actions.push(Action::Tell(Tell::BecameStandby { epoch }));
+        self.actions.push(Action::Tell(Tell::BecameStandby { epoch, cause }));
         if was_active {
             // What we had changed without the log is put back to what the log says.
             self.rebuild(now);

@@ -257,3 +257,36 @@ fn nonsense_from_the_peer_changes_nothing() {
     assert_eq!((pair.nodes[0].role(), pair.nodes[1].role()), (Role::Active, Role::Standby));
     assert!(pair.nodes[0].is_protected());
 }
+
+#[test]
+fn the_nodes_know_each_others_version_clock_and_configuration() {
+    let mut pair = Pair::protected();
+    pair.run(1_500);
+    for of in [0, 1] {
+        let status = pair.nodes[of].status(pair.now);
+        let about = status.peer.and_then(|peer| peer.about).unwrap();
+        assert_eq!((about.version, about.service), (status.version, SERVICE.to_owned()));
+        assert_eq!(about.configuration_hash, status.configuration_hash);
+        assert!(about.clock_ahead_ms.abs() < 5.0, "{}", about.clock_ahead_ms);
+    }
+}
+
+#[test]
+fn a_change_of_role_tells_its_cause() {
+    let mut pair = Pair::protected();
+    let causes = |pair: &mut Pair| {
+        let tells = std::mem::take(&mut pair.tells);
+        let cause = |tell| match tell {
+            Tell::BecameActive { cause, .. } | Tell::BecameStandby { cause, .. } => Some(cause),
+            _ => None,
+        };
+        tells.into_iter().filter_map(cause).collect::<Vec<_>>()
+    };
+    assert_eq!(causes(&mut pair), ["nobody else served", "the peer serves"]);
+    pair.step(0, Event::Asked { number: 1, operator: Operator::SwitchOver });
+    pair.run(500);
+    assert_eq!(causes(&mut pair), ["the peer handed over", "handed over to the peer"]);
+    let incarnation = pair.nodes[1].settings.incarnation;
+    pair.step(0, Event::Farewell { incarnation });
+    assert_eq!(causes(&mut pair), ["the peer's program ended"]);
+}

@@ -34,7 +34,22 @@ fn the_definition_has_no_contradictions() {
 fn each_command_has_help_and_json() {
     let program = Program::command();
     let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
-    let wanted = ["serve", "key", "check", "status", "phones", "calls", "cdr", "switchover", "reload", "other"];
+    let wanted = [
+        "init",
+        "join",
+        "invite",
+        "serve",
+        "key",
+        "check",
+        "doctor",
+        "status",
+        "phones",
+        "calls",
+        "cdr",
+        "switchover",
+        "reload",
+        "other",
+    ];
     assert_eq!(names, wanted);
     for command in program.get_subcommands().filter(|command| command.get_name() != "other") {
         let name = command.get_name();

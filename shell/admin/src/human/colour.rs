@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use crate::doctor::Verdict;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Bold,
@@ -23,4 +25,14 @@ pub(super) fn paint(text: &str, colour: Colour, colours: bool) -> String {
         Colour::Red => "1;31",
     };
     if colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// The first word of a finding's line, eight characters wide.
+pub(crate) fn paint_verdict(verdict: Verdict, colours: bool) -> String {
+    match verdict {
+        Verdict::Ok => format!("{:<8}", "ok"),
+        Verdict::Unknown => format!("{:<8}", "-"),
+        Verdict::Warning => paint(&format!("{:<8}", "warning"), Colour::Yellow, colours),
+        Verdict::Problem => paint(&format!("{:<8}", "PROBLEM"), Colour::Red, colours),
+    }
 }

@@ -3,8 +3,16 @@ use node::Status;
 use super::*;
 
 pub(crate) fn example() -> NodeStatus {
-    let peer =
-        PeerLine { name: "b".into(), up: true, role: "standby".into(), in_step: true, lsn: 812, links_up: 1, links: 1 };
+    let peer = PeerLine {
+        name: "b".into(),
+        up: true,
+        role: "standby".into(),
+        in_step: true,
+        lsn: 812,
+        links_up: 1,
+        links: 1,
+        about: None,
+    };
     let status = Status {
         node: "a".into(),
         role: "active".into(),
@@ -21,6 +29,7 @@ pub(crate) fn example() -> NodeStatus {
         records_waiting: 0,
         configuration_hash: "00000000deadbeef".into(),
         vrrp: None,
+        version: "0.1.0".into(),
     };
     NodeStatus { status, pid: 200, parent_pid: 100 }
 }
