@@ -237,6 +237,16 @@ impl Node {
         serde_json::from_str(&text).map_err(|source| LabError::Json { command: process::describe(&command), source })
     }
 
+    /// What a command of the operator prints that has one JSON object a line.
+    pub fn ask_lines(&self, name: &str) -> Result<Vec<Value>, LabError> {
+        let mut command = self.operator_command(name);
+        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
+        let read = |line| {
+            serde_json::from_str(line).map_err(|source| LabError::Json { command: process::describe(&command), source })
+        };
+        text.lines().map(read).collect()
+    }
+
     fn operator_command(&self, name: &str) -> Command {
         let mut command = self.host.command(&self.binary.display().to_string());
         command.arg(name).arg("--json").args(&self.operate);

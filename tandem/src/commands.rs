@@ -1,10 +1,10 @@
 //! The commands of an operator, and their exit codes: 0 done, 1 refused or failed, 2 not startable.
 
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 
 use admin::cdr::CdrRow;
-use admin::cli::{CdrArguments, Command, KeyArguments};
+use admin::cli::{CdrArguments, Command, KeyArguments, StatusArguments};
 use admin::{OperateError, check, operate};
 use base::WallTime;
 use miette::{IntoDiagnostic, Report, Result};
@@ -28,7 +28,16 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Key(arguments) => key(arguments, &mut out).map(|()| true),
         Command::Check(arguments) => check::run(arguments, &mut out).map_err(report),
         Command::Doctor(arguments) => admin::doctor::run(arguments, doctor::probe, colours, &mut out).map_err(report),
-        Command::Status(arguments) => operate::run(Operator::Status, arguments, colours, &mut out).map_err(report),
+        Command::Status(StatusArguments { node, watch: true }) => {
+            let terminal = stdout().is_terminal();
+            admin::watch::run(node, colours, terminal, &mut out).map(|()| true).map_err(report)
+        }
+        Command::Status(StatusArguments { node, .. }) => {
+            operate::run(Operator::Status, node, colours, &mut out).map_err(report)
+        }
+        Command::Events(arguments) => {
+            admin::events::list::run(arguments, wall_now(), &mut out).map(|()| true).map_err(report)
+        }
         Command::Phones(arguments) => operate::run(Operator::Phones, arguments, colours, &mut out).map_err(report),
         Command::Calls(arguments) => operate::run(Operator::Calls, arguments, colours, &mut out).map_err(report),
         Command::Switchover(arguments) => {
@@ -41,13 +50,18 @@ pub fn run(command: &Command) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(report) => {
-            let closed = report.downcast_ref::<OperateError>().is_some_and(OperateError::is_closed_output);
-            if !closed {
+            if !is_closed_output(&report) {
                 eprintln!("{report:?}");
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whoever read the output has seen enough and closed it (`tandem phones | head`): no reason to complain.
+fn is_closed_output(report: &Report) -> bool {
+    let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    report.chain().any(|error| error.downcast_ref().is_some_and(broken))
 }
 
 /// An error of the configuration file is shown with its lines.
@@ -70,8 +84,7 @@ fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
 }
 
 fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<()> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let now = WallTime(since.as_micros() as u64);
+    let now = wall_now();
     let filter = CdrFilter {
         since: arguments.since.map(|since| since.wall_time(now)),
         source: arguments.src.clone(),
@@ -82,6 +95,11 @@ fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<
     let rows = storage::cdr::read(&state_dir, &filter).into_diagnostic()?;
     let rows: Vec<CdrRow> = rows.into_iter().map(printed).collect();
     admin::cdr::print(&rows, arguments.to_format(), colours, out).map_err(|error| report(OperateError::Print(error)))
+}
+
+fn wall_now() -> WallTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    WallTime(since.as_micros() as u64)
 }
 
 fn printed(row: storage::CdrRow) -> CdrRow {

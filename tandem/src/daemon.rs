@@ -6,13 +6,15 @@
 
 mod inbox;
 mod sip_sockets;
+mod telling;
 mod virtual_router;
 mod world;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use admin::events::Telling as Told;
 use base::{Epoch, LocalTime, WallTime};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::{local_now, random, random_bytes};
@@ -26,6 +28,7 @@ use node::{Event, MEDIA_HEARD_EVERY, Node, Now, Operator, Settings};
 use crate::setup::Setup;
 use inbox::{Inbox, Input};
 use sip_sockets::SipSockets;
+use telling::Telling;
 use virtual_router::VirtualRouter;
 use world::World;
 
@@ -56,9 +59,17 @@ pub fn run(setup: &Setup) -> Result<()> {
     let configuration = setup.load_pbx()?;
     let (inbox, sender) = Inbox::new().into_diagnostic()?;
 
+    let telling = Telling::start(setup, now().wall)?;
     let (journal, opened) = {
-        let sender = sender.clone();
-        storage::Journal::open(&setup.state_dir, local_now(), move |event| sender.journal(event)).into_diagnostic()?
+        let (sender, teller) = (sender.clone(), telling.teller());
+        let events = move |event| {
+            if let storage::journal::JournalEvent::Failed { operation, errno } = &event {
+                let error = std::io::Error::from_raw_os_error(*errno);
+                teller.tell(Told::new("disk", format!("the disk refuses to {operation}: {error}")));
+            }
+            sender.journal(event);
+        };
+        storage::Journal::open(&setup.state_dir, local_now(), events).into_diagnostic()?
     };
     if opened.torn || opened.stopped.is_some() {
         tracing::warn!(stopped = ?opened.stopped, "the journal's end was torn; what it held had not been promised");
@@ -87,6 +98,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         let link = Link::new(path.local, path.remote, key, random().into_diagnostic()?, local_now());
         links.push(world::PeerLink { link, socket });
     }
+    telling.event(started(inheritance.resume_active.is_some(), opened.torn));
     let settings = Settings {
         name: setup.name.clone(),
         index: setup.index,
@@ -102,7 +114,7 @@ pub fn run(setup: &Setup) -> Result<()> {
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
-    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held)?;
+    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling)?;
     net::realtime::become_realtime(NODE_PRIORITY);
     Daemon {
         node,
@@ -116,6 +128,17 @@ pub fn run(setup: &Setup) -> Result<()> {
         woke: false,
     }
     .run()
+}
+
+/// The first event of a life.
+fn started(resumed: bool, torn: bool) -> Told {
+    let how = if resumed { ", and goes on serving" } else { "" };
+    let version = env!("CARGO_PKG_VERSION");
+    Told::new("started", format!("tandem {version} starts{how}"))
+        .with("version", version)
+        .with("resumed", resumed)
+        .with("journal_torn", torn)
+        .with("pid", std::process::id())
 }
 
 /// Both clocks of this machine.
@@ -163,7 +186,9 @@ impl Daemon {
             self.world.link_timeouts(local_now());
             self.stamp()?;
             self.ask_media()?;
+            self.look();
             if self.world.stopped {
+                self.world.telling.stopped();
                 self.parent.stopping_done().into_diagnostic()?;
                 return Ok(());
             }
@@ -171,7 +196,16 @@ impl Daemon {
     }
 
     fn step(&mut self, event: Event) -> Result<()> {
+        if matches!(event, Event::Claimed { .. }) {
+            self.world.telling.address_added();
+        }
+        if !self.world.telling.times_steps() {
+            let actions = self.node.handle(now(), event);
+            return self.world.carry_out(actions);
+        }
+        let begun = Instant::now();
         let actions = self.node.handle(now(), event);
+        self.world.telling.step(begun.elapsed());
         self.world.carry_out(actions)
     }
 
@@ -321,11 +355,25 @@ impl Daemon {
 
     fn ask_media(&mut self) -> Result<()> {
         let now = local_now();
-        if now < self.media_asked + MEDIA_HEARD_EVERY {
+        // The first audio of a takeover is timed; else it is enough to know that there is some.
+        if now < self.media_asked + MEDIA_HEARD_EVERY && !self.world.telling.wants_audio() {
             return Ok(());
         }
         self.media_asked = now;
-        if self.world.media_came() { self.step(Event::MediaHeard) } else { Ok(()) }
+        if !self.world.media_came() {
+            return Ok(());
+        }
+        self.world.telling.audio_came();
+        self.step(Event::MediaHeard)
+    }
+
+    /// What alarm and metrics want to know, each second.
+    fn look(&mut self) {
+        let now = now();
+        if self.world.telling.wants_look(now.local) {
+            let (links, audio) = (self.world.link_numbers(), self.world.audio_numbers());
+            self.world.telling.look(now.local, &self.node.status(now), &links, audio);
+        }
     }
 
     fn ask_carrier(&mut self) -> Result<()> {

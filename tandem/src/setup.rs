@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use admin::config::{Config, Link};
+use admin::config::{Config, Link, Telling};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
@@ -36,6 +36,8 @@ pub struct Setup {
     pub listen: Option<SocketAddr>,
     pub links: Vec<LinkPath>,
     pub key: Option<PairKey>,
+    /// Whom the node tells what happens to it.
+    pub telling: Telling,
 }
 
 impl Setup {
@@ -63,6 +65,7 @@ impl Setup {
             listen: config.listen,
             links,
             key,
+            telling: config.telling.clone(),
         })
     }
 

@@ -33,6 +33,9 @@ pub struct Status {
     pub peer: Option<PeerLine>,
     pub unprotected_seconds: f64,
     pub lsn: u64,
+    /// The last entry that the journal has written.
+    #[serde(default)]
+    pub journal_lsn: u64,
     pub records_waiting: usize,
     pub configuration_hash: String,
     /// Of the program; empty where it was not told yet.

@@ -14,6 +14,7 @@ mod pairing;
 mod restart;
 mod sipp;
 mod sipp_calls;
+mod telling;
 mod vrrp;
 
 /// Silence at shared machines may be so many times what is promised.

@@ -14,7 +14,7 @@ use crate::pair::{Lab, binary};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the product on a host; gives its exit code and what it printed to standard output and to standard error.
-fn tandem(host: &Host, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+pub fn tandem(host: &Host, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
     let mut command: Command = host.command(&binary().display().to_string());
     let output = output(command.args(arguments), input, LIMIT).expect("the product");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -22,13 +22,13 @@ fn tandem(host: &Host, arguments: &[&str], input: &str) -> (Option<i32>, String,
 }
 
 /// The flags that keep a node's files in a directory of its own.
-fn places(directory: &Path, node: &str) -> [String; 6] {
+pub fn places(directory: &Path, node: &str) -> [String; 6] {
     let at = |name: &str| directory.join(node).join(name).display().to_string();
     ["--config".into(), at("tandem.toml"), "--state-dir".into(), at("state"), "--name".into(), node.into()]
 }
 
 /// `tandem init` on host a; gives the token.
-fn init(network: &Network, directory: &Path) -> String {
+pub fn init(network: &Network, directory: &Path) -> String {
     let (a, b) = (network.host("a").expect("a host"), network.host("b").expect("a host"));
     let (own, peer, service) = (a.address.to_string(), b.address.to_string(), format!("{SERVICE}/24"));
     let places = places(directory, "a");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Telling};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -22,6 +22,7 @@ impl Config {
             vrrp: None,
             peer: None,
             listen,
+            telling: Telling::default(),
         })
     }
 }

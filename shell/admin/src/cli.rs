@@ -16,6 +16,9 @@ pub use pair::{
     FailbackChoice, FileArguments, InitArguments, InviteArguments, JoinArguments, LinkAddresses, PORT_DEFAULT,
 };
 
+/// What fits a terminal.
+const EVENTS_SHOWN: usize = 50;
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Make this machine the first of a pair: configuration, key, example phones
@@ -52,7 +55,12 @@ pub enum Command {
     /// warning or problem, and what to do. Exits with 1 when there are problems. Run it as root to see everything.
     Doctor(DoctorArguments),
     /// Show whether the node is well, and whether its calls would survive its death
-    Status(NodeArguments),
+    Status(StatusArguments),
+    /// List what has happened: role changes with their cause, takeovers step by step, protection lost and back
+    ///
+    /// The newest are kept across restarts, and are read from the state directory, so the node need not run. Times are
+    /// in UTC. JSON is one object a line.
+    Events(EventsArguments),
     /// List the phones that are registered
     Phones(NodeArguments),
     /// List the calls in progress
@@ -140,6 +148,33 @@ pub struct NodeArguments {
     #[command(flatten)]
     pub target: Target,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StatusArguments {
+    #[command(flatten)]
+    pub node: NodeArguments,
+    /// Show it again each second, with what happened last, until the program is ended
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EventsArguments {
+    #[command(flatten)]
+    pub target: Target,
+    /// Go on with what happens from now on
+    #[arg(long)]
+    pub follow: bool,
+    /// Only since then: an age (90s, 15m, 2h, 7d) or a time in UTC (2026-01-31, "2026-01-31 13:45")
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<Since>,
+    /// Only the newest so many
+    #[arg(long, value_name = "COUNT", default_value_t = EVENTS_SHOWN)]
+    pub limit: usize,
+    /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }

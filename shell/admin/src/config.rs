@@ -13,12 +13,14 @@ use node::cluster::Failback;
 mod error;
 mod reader;
 mod sections;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod value;
 mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
+pub use telling::{AlarmSettings, Email, Telling};
 
 pub use vrrp::Vrrp;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub peer: Option<Peer>,
     /// Where SIP listens, instead of what the PBX's files say.
     pub listen: Option<SocketAddr>,
+    /// Whom the node tells what happens to it.
+    pub telling: Telling,
 }
 
 /// The address that moves between the nodes, and who should have it.

@@ -40,6 +40,11 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     lines.join("\n") + "\n"
 }
 
+/// The verdict on a node that cannot be asked.
+pub fn not_running(reason: &str, colours: bool) -> String {
+    format!("{} because {}\n", paint("NOT PROTECTED", Colour::Red, colours), printable(reason))
+}
+
 pub fn phones(phones: &[PhoneLine], colours: bool) -> String {
     if phones.is_empty() {
         return "no phone is registered\n".into();

@@ -4,19 +4,23 @@
 //! and `check` the commands that need nothing else, `pairing` what makes a pair of two machines, `human` and `cdr` how
 //! answers are printed.
 
+pub mod alarm;
 pub mod alone;
 pub mod cdr;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod events;
 pub mod human;
 pub mod machine;
+pub mod metrics;
 pub mod operate;
 pub mod pairing;
 pub mod socket;
 pub mod status;
 pub mod time;
+pub mod watch;
 
 pub use check::read_files;
 pub use config::{Config, ConfigError};

@@ -40,13 +40,6 @@ impl From<ConfigError> for OperateError {
     }
 }
 
-impl OperateError {
-    /// Whoever read the output has seen enough and closed it (`tandem phones | head`): no reason to complain.
-    pub fn is_closed_output(&self) -> bool {
-        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
 /// Asks the node that `arguments` name and prints its answer; false when it refused to do what was asked.
 pub fn run(
     operator: Operator,

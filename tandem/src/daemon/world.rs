@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use admin::events::Telling as Event;
+use admin::metrics::{AudioNumbers, LinkNumbers};
 use base::LocalTime;
 use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
@@ -17,11 +19,12 @@ use net::parent::{HeldSocket, ParentHandle};
 use net::rtp::RtpThreads;
 use net::sockets::{UdpOptions, bind_udp};
 use node::media::relay::Port;
-use node::{Action, Answer, Event, Tell};
+use node::{Action, Answer};
 use storage::{CdrStore, Journal};
 
 use super::inbox::InboxSender;
 use super::sip_sockets::SipSockets;
+use super::telling::Telling;
 use super::virtual_router::VirtualRouter;
 use crate::setup::Setup;
 
@@ -95,6 +98,7 @@ pub struct World {
     pub virtual_router: Option<VirtualRouter>,
     /// The node has stopped as it was asked to.
     pub stopped: bool,
+    pub telling: Telling,
     held: Held,
     rtp: RtpThreads,
     packets_seen: u64,
@@ -129,6 +133,7 @@ impl World {
         cdr: CdrStore,
         sender: InboxSender,
         held: Held,
+        telling: Telling,
     ) -> Result<Self> {
         let interface = match &setup.interface {
             Some(name) => Some(Interface {
@@ -149,6 +154,7 @@ impl World {
             sip,
             virtual_router: VirtualRouter::open(setup)?,
             stopped: false,
+            telling,
             held,
             rtp,
             packets_seen: 0,
@@ -197,7 +203,10 @@ impl World {
             Action::MediaTakenOver => self.rtp.taken_over(),
             Action::Claim { epoch } => self.held.parent.claim(epoch).into_diagnostic()?,
             Action::Yield => self.held.parent.yield_address().into_diagnostic()?,
-            Action::TellNeighbours { parties } => self.tell_neighbours(&parties),
+            Action::TellNeighbours { parties } => {
+                self.tell_neighbours(&parties);
+                self.telling.neighbours_told();
+            }
             Action::JournalAppend { position, bytes } => self.journal.append(position, local_now(), bytes),
             Action::JournalCheckpoint(checkpoint) => self.journal.checkpoint(local_now(), checkpoint),
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
@@ -209,7 +218,7 @@ impl World {
                     let _ = reply.send(*answer);
                 }
             }
-            Action::Tell(tell) => say(&tell),
+            Action::Tell(tell) => self.telling.tell(&tell),
             Action::Stopped => self.stopped = true,
         }
         Ok(())
@@ -244,6 +253,37 @@ impl World {
         std::mem::replace(&mut self.packets_seen, packets) != packets
     }
 
+    /// Each link's counts.
+    pub fn link_numbers(&self) -> Vec<LinkNumbers> {
+        let numbers = |peer: &PeerLink| {
+            let counts = peer.link.counts();
+            let ignored = [
+                counts.ignored_source,
+                counts.ignored_malformed,
+                counts.ignored_unauthentic,
+                counts.ignored_replayed,
+                counts.ignored_unknown_session,
+            ];
+            LinkNumbers {
+                name: peer.link.remote().to_string(),
+                received: counts.received,
+                sent: counts.sent,
+                ignored: ignored.iter().sum(),
+                handshakes: counts.handshakes,
+            }
+        };
+        self.links.iter().map(numbers).collect()
+    }
+
+    pub fn audio_numbers(&self) -> AudioNumbers {
+        let totals = self.rtp.totals();
+        AudioNumbers {
+            packets_received: totals.packets_received,
+            packets_sent: totals.packets_sent,
+            errors: totals.receive_errors + totals.send_errors + totals.oversize,
+        }
+    }
+
     /// What wakes the loop when a link changes.
     pub fn changes(&self) -> Option<BorrowedFd<'_>> {
         self.interface.as_ref()?.changes.as_ref().map(AsFd::as_fd)
@@ -261,6 +301,8 @@ impl World {
         let up = interface.addresses.carrier(&interface.name).unwrap_or(false);
         (up != interface.carrier).then(|| {
             interface.carrier = up;
+            let text = format!("{} has {} carrier", interface.name, if up { "a" } else { "no" });
+            self.telling.event(Event::new("carrier", text).with("up", up));
             up
         })
     }
@@ -320,15 +362,7 @@ impl World {
         let (dir, sender) = (self.pbx_dir.clone(), self.sender.clone());
         std::thread::spawn(move || {
             let loaded = crate::setup::load_files(&dir);
-            sender.event(Event::PbxLoaded { loaded: Box::new(loaded), asked_by });
+            sender.event(node::Event::PbxLoaded { loaded: Box::new(loaded), asked_by });
         });
-    }
-}
-
-fn say(tell: &Tell) {
-    match tell {
-        Tell::Unprotected { .. } | Tell::Trouble(_) => tracing::warn!("{tell}"),
-        Tell::Vrrp(notice) if notice.is_trouble() => tracing::warn!("{tell}"),
-        _ => tracing::info!("{tell}"),
     }
 }

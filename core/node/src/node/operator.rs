@@ -84,6 +84,7 @@ impl Node {
             peer: self.peer_line(now),
             unprotected_seconds: (self.protection.unprotected + unprotected).as_secs_f64(),
             lsn: self.log.position().lsn.0,
+            journal_lsn: self.journal_written.0,
             records_waiting: self.pbx.records().count(),
             vrrp: self.vrrp_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),

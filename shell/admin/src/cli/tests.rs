@@ -43,6 +43,7 @@ fn each_command_has_help_and_json() {
         "check",
         "doctor",
         "status",
+        "events",
         "phones",
         "calls",
         "cdr",
@@ -100,8 +101,8 @@ fn serve_makes_a_configuration_of_its_flags() {
 #[test]
 fn a_running_node_is_named_by_its_configuration_or_its_state_directory() {
     let Ok(Command::Status(arguments)) = parse("tandem status --json --state-dir /b") else { panic!("no status") };
-    assert!(arguments.json);
-    assert_eq!(arguments.target.to_state_dir().unwrap(), Path::new("/b"));
+    assert!(arguments.node.json && !arguments.watch);
+    assert_eq!(arguments.node.target.to_state_dir().unwrap(), Path::new("/b"));
     let Ok(Command::Phones(arguments)) = parse("tandem phones") else { panic!("no phones") };
     assert_eq!(arguments.target.config, Path::new("/etc/tandem/tandem.toml"));
     assert!(parse("tandem calls --config a --state-dir b").is_err());

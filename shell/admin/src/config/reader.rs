@@ -188,6 +188,27 @@ impl<'a> Section<'a> {
         Some(Value { value: number, span: value.span() })
     }
 
+    /// A whole number that may be left out, from `range`, both ends inclusive.
+    pub(super) fn number(&self, key: &str, default: u64, range: (u64, u64), problems: &mut Problems) -> Option<u64> {
+        let Some(value) = self.table.get(key) else { return Some(default) };
+        let (least, most) = range;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let text = format!("`{key}` is a whole number from {least} to {most}, without quotes");
+            problems.push(Problem::new(value.span(), text, Some(format!("write {key} = {default}"))));
+        }
+        number
+    }
+
+    /// A complaint about the section as a whole.
+    pub(super) fn problem(&self, text: impl Into<String>, help: impl Into<String>) -> Problem {
+        Problem::new(self.span.clone(), text, Some(help.into()))
+    }
+
     /// Complains about every key that is not one of `known`. `elsewhere` tells where a key belongs that stands in the
     /// wrong section.
     pub(super) fn check_keys(

@@ -7,9 +7,10 @@ use node::cluster::Failback;
 
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
+use super::telling::{self, telling};
 use super::{Config, LINKS_MAX, Link, Peer, Service, value, vrrp};
 
-const ROOT_KEYS: [&str; 4] = ["node", "service", "vrrp", "peer"];
+const ROOT_KEYS: [&str; 7] = ["node", "service", "vrrp", "peer", "events", "alarm", "metrics"];
 const NODE_KEYS: [&str; 4] = ["name", "state_dir", "pbx_dir", "failback"];
 const SERVICE_KEYS: [&str; 4] = ["address", "interface", "vrid", "priority"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
@@ -26,12 +27,13 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let service = service(&root, &mut problems);
     let vrrp = vrrp::vrrp(&root, service.as_ref(), &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    let telling = telling(&root, root.has("peer"), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback } = node;
             let index = NodeIndex(peer.as_ref().map_or(0, index));
             let service = Some(service);
-            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen: None })
+            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen: None, telling })
         }
         _ => Err(problems),
     }
@@ -163,12 +165,14 @@ pub(super) fn elsewhere(key: &str, title: &str) -> Option<String> {
     found.map(|(other, _)| format!("it belongs below {other}"))
 }
 
-fn sections() -> [(&'static str, &'static [&'static str]); 5] {
-    [
+fn sections() -> Vec<(&'static str, &'static [&'static str])> {
+    let mut all: Vec<(&'static str, &'static [&'static str])> = vec![
         ("[node]", &NODE_KEYS),
         ("[service]", &SERVICE_KEYS),
         ("[vrrp]", &vrrp::KEYS),
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
-    ]
+    ];
+    all.extend(telling::SECTIONS);
+    all
 }

@@ -26,6 +26,7 @@ pub(crate) fn example() -> NodeStatus {
         peer: Some(peer),
         unprotected_seconds: 75.0,
         lsn: 812,
+        journal_lsn: 812,
         records_waiting: 0,
         configuration_hash: "00000000deadbeef".into(),
         vrrp: None,

@@ -60,10 +60,3 @@ fn what_was_refused_is_no_success() {
     let done = Served::new("done", Answer::Done { text: "handing over".into() });
     assert_eq!(done.run(false), (true, "handing over\n".into()));
 }
-
-#[test]
-fn a_closed_output_is_known_from_other_failures() {
-    let closed = OperateError::Print(io::ErrorKind::BrokenPipe.into());
-    assert!(closed.is_closed_output());
-    assert!(!OperateError::Print(io::ErrorKind::StorageFull.into()).is_closed_output());
-}

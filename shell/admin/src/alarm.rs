@@ -1,0 +1,141 @@
+//! Owns the alarm: when somebody is told that calls are not protected, when again, and when that it is over.
+//!
+//! Pairs die because the standby had been dead for months. `Alarm` decides and touches nothing; `watch` runs it on a
+//! thread of its own; `deliver` brings each message to where it is wanted, on further threads, so that a mail server
+//! that hangs delays neither the node nor the webhook.
+
+use std::time::Duration;
+
+use node::Status;
+use serde::Serialize;
+
+use crate::events::Event;
+
+mod deliver;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use watch::{AlarmError, AlarmWatch};
+
+/// What is told. The field names are those of the webhook's and the program's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Message {
+    /// `unprotected` or `protected`.
+    pub alarm: &'static str,
+    pub node: String,
+    /// How long protection has been away, or was.
+    pub seconds: u64,
+    /// Why, for `unprotected`.
+    pub reason: Option<String>,
+    /// How often it was told before.
+    pub repeated: u64,
+    /// For people.
+    pub text: String,
+}
+
+/// What one look at the node means to the alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    Protected,
+    /// Calls are in danger, and it is this node's part to tell.
+    Unprotected {
+        reason: String,
+    },
+    /// Protection is away and the other node tells: the one that serves, as long as it is heard.
+    Others,
+}
+
+impl Look {
+    pub fn of(status: &Status) -> Self {
+        if status.protected {
+            return Self::Protected;
+        }
+        let peer_up = status.peer.as_ref().is_some_and(|peer| peer.up);
+        let serves = matches!(status.role.as_str(), "active" | "alone");
+        if status.peer.is_none() || (peer_up && !serves) {
+            return Self::Others;
+        }
+        Self::Unprotected { reason: status.unprotected_because.clone().unwrap_or_else(|| "it does not say why".into()) }
+    }
+}
+
+/// When to tell. Time is given to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    node: String,
+    after: Duration,
+    repeat: Duration,
+    /// How long protection has been away.
+    lost: Option<Duration>,
+    /// How long ago it was told last.
+    told: Option<Duration>,
+    repeated: u64,
+}
+
+impl Alarm {
+    /// Goes on where the events of the node's last life ended: a node that is started again and again must not begin to
+    /// count anew each time.
+    pub fn new(node: &str, after: Duration, repeat: Duration, events: &[Event], now_ms: u64) -> Self {
+        let newest = |kinds: [&str; 2]| events.iter().rev().find(|event| kinds.contains(&event.kind.as_str()));
+        let age = |event: &Event| Duration::from_millis(now_ms.saturating_sub(event.at_ms));
+        let lost = newest(["protected", "unprotected"]).filter(|event| event.kind == "unprotected").map(age);
+        let told = newest(["alarm", "all_clear"]).filter(|event| event.kind == "alarm");
+        let repeated = told.and_then(|event| event.data.get("repeated")).and_then(serde_json::Value::as_u64);
+        Self { node: node.to_owned(), after, repeat, lost, told: told.map(age), repeated: repeated.unwrap_or(0) }
+    }
+
+    /// `elapsed` is the time since the last look.
+    pub fn look(&mut self, elapsed: Duration, look: &Look) -> Option<Message> {
+        match look {
+            Look::Protected => self.cleared(),
+            Look::Others => {
+                self.lost = None;
+                None
+            }
+            Look::Unprotected { reason } => {
+                let lost = self.lost.map_or(Duration::ZERO, |lost| lost.saturating_add(elapsed));
+                self.lost = Some(lost);
+                self.told = self.told.map(|told| told.saturating_add(elapsed));
+                self.raised(lost, reason)
+            }
+        }
+    }
+
+    fn raised(&mut self, lost: Duration, reason: &str) -> Option<Message> {
+        self.repeated = match self.told {
+            Some(told) if told < self.repeat => return None,
+            Some(_) => self.repeated.saturating_add(1),
+            None if lost < self.after => return None,
+            None => 0,
+        };
+        self.told = Some(Duration::ZERO);
+        let text = format!(
+            "{}: calls are NOT PROTECTED, for {} now: {reason}. If this node dies, they are lost",
+            self.node,
+            people(lost)
+        );
+        Some(self.message("unprotected", lost, Some(reason.to_owned()), text))
+    }
+
+    fn cleared(&mut self) -> Option<Message> {
+        let lost = self.lost.take().unwrap_or_default();
+        self.told.take()?;
+        let text = format!("{}: calls are protected again", self.node);
+        Some(self.message("protected", lost, None, text))
+    }
+
+    fn message(&self, alarm: &'static str, lost: Duration, reason: Option<String>, text: String) -> Message {
+        Message { alarm, node: self.node.clone(), seconds: lost.as_secs(), reason, repeated: self.repeated, text }
+    }
+}
+
+/// `45 s`, `12 min`, `3 h`, `5 days`.
+fn people(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,159 @@
+//! Owns bringing a message to a webhook, a program and a mailbox: each on a thread of its own, tried again a few times,
+//! and a failure becomes an event.
+
+use std::io::{self, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Message;
+use crate::config::{AlarmSettings, Email};
+use crate::events::{Teller, Telling};
+
+/// Messages are hours apart; so many wait only where every try fails. Then the newest are dropped, and told as events.
+const WAITING_MAX: usize = 16;
+
+/// Pauses before further tries. After the last one the message is given up: the next one repeats it anyway.
+const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
+
+/// How long a web server or a program may take.
+const WEBHOOK_LIMIT: Duration = Duration::from_secs(15);
+const PROGRAM_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Where messages go.
+#[derive(Debug)]
+pub(super) struct Targets {
+    targets: Vec<Target>,
+    teller: Teller,
+}
+
+#[derive(Debug)]
+struct Target {
+    name: &'static str,
+    queue: SyncSender<Message>,
+}
+
+impl Targets {
+    pub(super) fn start(settings: &AlarmSettings, teller: &Teller) -> io::Result<Self> {
+        let mut targets = Vec::new();
+        if let Some(url) = settings.webhook.clone() {
+            let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(WEBHOOK_LIMIT)).build().into();
+            targets.push(Target::start("webhook", teller, move |message| webhook(&agent, &url, message))?);
+        }
+        if let Some(command) = settings.program.clone() {
+            targets.push(Target::start("program", teller, move |message| program(&command, message))?);
+        }
+        if let Some(email) = settings.email.clone() {
+            targets.push(Target::start("email", teller, move |message| mail(&email, message))?);
+        }
+        Ok(Self { targets, teller: teller.clone() })
+    }
+
+    pub(super) fn deliver(&self, message: &Message) {
+        for target in &self.targets {
+            if target.queue.try_send(message.clone()).is_err() {
+                self.teller.tell(failed(target.name, "too many messages wait already"));
+            }
+        }
+    }
+}
+
+impl Target {
+    fn start(
+        name: &'static str,
+        teller: &Teller,
+        deliver: impl Fn(&Message) -> Result<(), String> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (queue, waiting) = sync_channel(WAITING_MAX);
+        let teller = teller.clone();
+        thread::Builder::new().name(format!("alarm {name}")).spawn(move || serve(name, &waiting, &teller, deliver))?;
+        Ok(Self { name, queue })
+    }
+}
+
+fn serve(
+    name: &'static str,
+    waiting: &Receiver<Message>,
+    teller: &Teller,
+    deliver: impl Fn(&Message) -> Result<(), String>,
+) {
+    for message in waiting {
+        let mut pauses = PAUSES.iter();
+        while let Err(reason) = deliver(&message) {
+            teller.tell(failed(name, &reason));
+            match pauses.next() {
+                Some(pause) => thread::sleep(*pause),
+                None => break,
+            }
+        }
+    }
+}
+
+fn failed(name: &str, reason: &str) -> Telling {
+    Telling::new("alarm_failed", format!("the alarm could not be told by {name}: {reason}")).with("by", name)
+}
+
+fn webhook(agent: &ureq::Agent, url: &str, message: &Message) -> Result<(), String> {
+    let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
+    let sent = agent.post(url).header("content-type", "application/json").send(&body[..]);
+    sent.map(drop).map_err(|error| error.to_string())
+}
+
+/// The message comes to its standard input as a line of JSON.
+pub(super) fn program(command: &str, message: &Message) -> Result<(), String> {
+    let mut input = serde_json::to_vec(message).map_err(|error| error.to_string())?;
+    input.push(b'\n');
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]);
+    run(&mut shell, &input, PROGRAM_LIMIT)
+}
+
+fn mail(email: &Email, message: &Message) -> Result<(), String> {
+    // The recipient comes from the head: a program of another kind cannot take it for an option.
+    run(Command::new(&email.sendmail).args(["-t", "-i"]), mail_text(email, message).as_bytes(), PROGRAM_LIMIT)
+}
+
+/// RFC 5322. Whatever the node says becomes one line of plain ASCII in the head.
+pub(super) fn mail_text(email: &Email, message: &Message) -> String {
+    let subject = match message.alarm {
+        "protected" => format!("tandem: {} is protected again", message.node),
+        _ => format!("tandem: {} is NOT PROTECTED", message.node),
+    };
+    let plain = |text: &str| text.chars().filter(|letter| matches!(letter, ' '..='~')).collect::<String>();
+    let body: String = message.text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    format!(
+        "To: {}\nSubject: {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\
+         \n{body}\n\n`tandem status` and `tandem events` on the machine tell more.\n",
+        email.to,
+        plain(&subject),
+    )
+}
+
+/// Runs a program to its end; what takes too long is killed.
+fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<(), String> {
+    let begun = Instant::now();
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let mut child = spawned.map_err(|error| format!("it cannot be started: {error}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A message fits the pipe, so that this does not wait. A program that does not read it has its own reasons.
+        let _ = stdin.write_all(input);
+    }
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("it failed: {status}")),
+            Ok(None) if begun.elapsed() < limit => thread::sleep(LOOK_EVERY),
+            Ok(None) => return Err(kill(&mut child, limit)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn kill(child: &mut Child, limit: Duration) -> String {
+    // It may have ended this very moment.
+    let _ = child.kill();
+    let _ = child.wait();
+    format!("it took more than {} s and was killed", limit.as_secs())
+}

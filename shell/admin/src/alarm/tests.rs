@@ -1,0 +1,170 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::*;
+use crate::config::{AlarmSettings, Email};
+use crate::events::{Teller, file};
+
+const SECOND: Duration = Duration::from_secs(1);
+const AFTER: Duration = Duration::from_secs(60);
+const REPEAT: Duration = Duration::from_secs(3_600);
+const WAIT: Duration = Duration::from_secs(20);
+
+fn alarm() -> Alarm {
+    Alarm::new("a", AFTER, REPEAT, &[], 0)
+}
+
+fn down() -> Look {
+    Look::Unprotected { reason: "the peer is down".into() }
+}
+
+/// Looks each second for so long; gives what was told, and after how many seconds.
+fn looks(alarm: &mut Alarm, look: &Look, seconds: u64) -> Vec<(u64, Message)> {
+    (1..=seconds).filter_map(|second| Some((second, alarm.look(SECOND, look)?))).collect()
+}
+
+#[test]
+fn it_is_told_once_protection_is_away_for_long_and_again_while_it_lasts() {
+    let mut alarm = alarm();
+    let told = looks(&mut alarm, &down(), 2 * 3_600 + 120);
+    let times: Vec<_> = told.iter().map(|(second, message)| (*second, message.seconds, message.repeated)).collect();
+    assert_eq!(times, [(61, 60, 0), (3_661, 3_660, 1), (7_261, 7_260, 2)]);
+    assert_eq!(told[0].1.reason.as_deref(), Some("the peer is down"));
+    assert!(told[0].1.text.starts_with("a: calls are NOT PROTECTED, for 60 s now: the peer is down."));
+    let cleared = alarm.look(SECOND, &Look::Protected).unwrap();
+    assert_eq!((cleared.alarm, cleared.repeated), ("protected", 2));
+    assert_eq!(looks(&mut alarm, &Look::Protected, 100), []);
+}
+
+#[test]
+fn a_short_loss_is_not_told_and_neither_is_its_end() {
+    let mut alarm = alarm();
+    for _ in 0..10 {
+        assert_eq!(looks(&mut alarm, &down(), 59), []);
+        assert_eq!(alarm.look(SECOND, &Look::Protected), None);
+    }
+}
+
+#[test]
+fn only_one_of_two_nodes_that_hear_each_other_tells() {
+    let mut status = crate::human::tests::example().status;
+    assert_eq!(Look::of(&status), Look::Protected);
+    status.protected = false;
+    status.unprotected_because = Some("the peer is catching up".into());
+    assert_eq!(Look::of(&status), Look::Unprotected { reason: "the peer is catching up".into() });
+    status.role = "standby".into();
+    assert_eq!(Look::of(&status), Look::Others);
+    // A standby that hears nobody and may not serve, for want of a carrier, is on its own.
+    status.peer.as_mut().unwrap().up = false;
+    assert!(matches!(Look::of(&status), Look::Unprotected { .. }));
+    status.peer = None;
+    assert_eq!(Look::of(&status), Look::Others);
+    assert_eq!(looks(&mut alarm(), &Look::Others, 500), []);
+}
+
+#[test]
+fn a_restart_does_not_begin_to_count_anew() {
+    let event = |kind: &str, at_ms: u64| Event {
+        number: 0,
+        at_ms,
+        node: "a".into(),
+        kind: kind.into(),
+        text: String::new(),
+        data: serde_json::Map::new(),
+    };
+    let lost = [event("protected", 1_000), event("unprotected", 10_000), event("started", 50_000)];
+    let mut alarm = Alarm::new("a", AFTER, REPEAT, &lost, 65_000);
+    assert_eq!(looks(&mut alarm, &down(), 10)[0].0, 5);
+    let told = [&lost[..], &[event("alarm", 70_000)]].concat();
+    let mut alarm = Alarm::new("a", AFTER, REPEAT, &told, 100_000);
+    assert_eq!(looks(&mut alarm, &down(), 100), [], "it has been told already");
+    assert_eq!(alarm.look(SECOND, &Look::Protected).unwrap().alarm, "protected");
+    let cleared = [&told[..], &[event("protected", 75_000), event("all_clear", 75_000)]].concat();
+    let mut alarm = Alarm::new("a", AFTER, REPEAT, &cleared, 100_000);
+    assert_eq!(alarm.look(SECOND, &Look::Protected), None);
+}
+
+#[test]
+fn times_are_told_as_people_say_them() {
+    let told = [45, 119, 600, 7_200, 200_000].map(|seconds| people(Duration::from_secs(seconds)));
+    assert_eq!(told, ["45 s", "119 s", "10 min", "2 h", "2 days"]);
+}
+
+fn message() -> Message {
+    alarm().message("unprotected", AFTER, Some("the peer is down".into()), "a: NOT PROTECTED\nBcc: x@y".into())
+}
+
+#[test]
+fn a_mail_has_a_head_that_nobody_can_add_to() {
+    let email = Email { to: "ops@example.org".into(), sendmail: PathBuf::from("/usr/sbin/sendmail") };
+    let text = deliver::mail_text(&email, &Message { node: "a\nBcc: x@y".into(), ..message() });
+    let (head, body) = text.split_once("\n\n").unwrap();
+    assert_eq!(head.lines().filter(|line| line.starts_with("Bcc")).count(), 0, "{head}");
+    assert!(head.starts_with("To: ops@example.org\nSubject: tandem: a"), "{head}");
+    assert!(body.starts_with("a: NOT PROTECTED Bcc: x@y\n"), "{body}");
+}
+
+#[test]
+fn a_program_that_fails_or_is_not_there_is_known() {
+    assert_eq!(deliver::program("read -r line && test \"${line#*NOT PROTECTED}\" != \"$line\"", &message()), Ok(()));
+    assert!(deliver::program("exit 3", &message()).unwrap_err().contains("exit status: 3"));
+    assert!(deliver::program("/does/not/exist 2>/dev/null", &message()).is_err());
+}
+
+/// Answers one request with 200; gives its head and body.
+fn one_request(listener: &TcpListener) -> String {
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let mut text = String::new();
+    let mut chunk = [0; 4096];
+    while !text.contains("\"text\"") {
+        let count = stream.read(&mut chunk).unwrap();
+        text.push_str(&String::from_utf8_lossy(&chunk[..count]));
+        if count == 0 {
+            break;
+        }
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    text
+}
+
+#[test]
+fn the_alarm_reaches_webhook_program_and_mailbox() {
+    let place = std::env::temp_dir().join(format!("tandem-alarm-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = |name: &str| place.join(name).display().to_string();
+    fs::write(place.join("sendmail"), format!("#!/bin/sh\ncat > {}\n", at("mail"))).unwrap();
+    let mut mode = fs::metadata(place.join("sendmail")).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    fs::set_permissions(place.join("sendmail"), mode).unwrap();
+    let settings = AlarmSettings {
+        after: Duration::ZERO,
+        repeat: REPEAT,
+        webhook: Some(format!("http://{}/hook", listener.local_addr().unwrap())),
+        program: Some(format!("cat > {}", at("program"))),
+        email: Some(Email { to: "ops@example.org".into(), sendmail: place.join("sendmail") }),
+    };
+    let teller = Teller::start(&place, "a", None).unwrap();
+    let watch = AlarmWatch::start(&settings, "a", &[], 0, teller.clone()).unwrap();
+    watch.look(down());
+    let request = one_request(&listener);
+    assert!(
+        request.starts_with("POST /hook HTTP/1.1\r\n") && request.contains("\"alarm\":\"unprotected\""),
+        "{request}"
+    );
+    let begun = Instant::now();
+    let read = |name: &str| fs::read_to_string(place.join(name)).unwrap_or_default();
+    while !(read("program").contains("NOT PROTECTED") && read("mail").contains("NOT PROTECTED")) {
+        assert!(begun.elapsed() < WAIT, "in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    teller.flush(WAIT);
+    let kinds: Vec<String> = file::read(&place).unwrap().into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, ["alarm"]);
+    fs::remove_dir_all(&place).unwrap();
+}

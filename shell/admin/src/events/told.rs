@@ -1,0 +1,34 @@
+//! Owns how what the node tells becomes an event.
+
+use node::Tell;
+
+use super::Telling;
+
+/// `None` for what is told in another way, such as the steps of a takeover.
+pub fn of_tell(tell: &Tell) -> Option<Telling> {
+    let text = tell.to_string();
+    let telling = match tell {
+        Tell::BecameActive { epoch, cause } => {
+            Telling::new("active", text).with("epoch", epoch.to_string()).with("cause", *cause)
+        }
+        Tell::BecameStandby { epoch, cause } => {
+            Telling::new("standby", text).with("epoch", epoch.to_string()).with("cause", *cause)
+        }
+        Tell::PeerUp { .. } => Telling::new("peer_up", text),
+        Tell::PeerDown { silent, .. } => Telling::new("peer_down", text).with("silent_ms", millis(*silent)),
+        Tell::Protected { unprotected } => {
+            Telling::new("protected", text).with("unprotected_seconds", unprotected.as_secs_f64())
+        }
+        Tell::Unprotected { cause } => Telling::new("unprotected", text).with("cause", *cause),
+        Tell::HandOver { step } => Telling::new("hand_over", text).with("step", *step),
+        Tell::Cluster(_) => Telling::new("cluster", text),
+        Tell::Vrrp(notice) => Telling::new("vrrp", text).with("trouble", notice.is_trouble()),
+        Tell::Trouble(_) => Telling::new("trouble", text),
+        Tell::SaidAgain { .. } => return None,
+    };
+    Some(telling)
+}
+
+fn millis(time: std::time::Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

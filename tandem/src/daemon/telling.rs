@@ -1,0 +1,125 @@
+//! Whom the daemon tells what happens: the log, the file of events, the alarm, Prometheus. Nothing here waits.
+
+use std::time::Duration;
+
+use admin::alarm::{AlarmWatch, Look};
+use admin::config::Telling as Settings;
+use admin::events::{StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
+use admin::metrics::{AudioNumbers, LinkNumbers, Metrics};
+use base::{LocalTime, WallTime};
+use miette::{IntoDiagnostic, Result, WrapErr};
+use net::clock::local_now;
+use node::{Status, Tell};
+
+use crate::setup::Setup;
+
+/// Alarm and metrics look at the node this often.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The last events may take so long to be written when the node stops.
+const FLUSH_WAIT: Duration = Duration::from_millis(200);
+
+pub struct Telling {
+    teller: Teller,
+    takeover: Takeover,
+    alarm: Option<AlarmWatch>,
+    metrics: Option<Metrics>,
+    looked: LocalTime,
+}
+
+impl Telling {
+    pub fn start(setup: &Setup, wall: WallTime) -> Result<Self> {
+        let Settings { events_program, alarm, metrics } = &setup.telling;
+        // What the alarm goes on from is what the former life left, before this one adds to it.
+        let before = file::read(&setup.state_dir).into_diagnostic().wrap_err("read the file of events")?;
+        let program = events_program.as_deref().map(StreamProgram::start).transpose().into_diagnostic()?;
+        let teller = Teller::start(&setup.state_dir, &setup.name, program).into_diagnostic()?;
+        let now_ms = wall.as_millis();
+        let start_alarm = |settings| AlarmWatch::start(settings, &setup.name, &before, now_ms, teller.clone());
+        let alarm = alarm.as_ref().map(start_alarm).transpose().into_diagnostic()?;
+        let metrics = metrics.map(Metrics::start).transpose().into_diagnostic()?;
+        Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, looked: LocalTime::ZERO })
+    }
+
+    /// For the threads that have something to tell themselves.
+    pub fn teller(&self) -> Teller {
+        self.teller.clone()
+    }
+
+    pub fn tell(&mut self, tell: &Tell) {
+        match tell {
+            Tell::Unprotected { .. } | Tell::Trouble(_) => tracing::warn!("{tell}"),
+            Tell::Vrrp(notice) if notice.is_trouble() => tracing::warn!("{tell}"),
+            Tell::SaidAgain { calls: 0 } => {}
+            _ => tracing::info!("{tell}"),
+        }
+        let now = local_now();
+        match tell {
+            Tell::PeerDown { silent, .. } => self.takeover.peer_lost(now, *silent),
+            Tell::BecameActive { epoch, cause } => self.takeover.decided(now, epoch.to_string(), cause),
+            Tell::BecameStandby { .. } => self.takeover.given_up(),
+            Tell::SaidAgain { calls } => self.takeover.said_again(now, *calls),
+            _ => {}
+        }
+        if let Some(event) = of_tell(tell) {
+            self.teller.tell(event);
+        }
+    }
+
+    pub fn event(&self, event: Event) {
+        self.teller.tell(event);
+    }
+
+    pub fn address_added(&mut self) {
+        self.takeover.address_added(local_now());
+    }
+
+    pub fn neighbours_told(&mut self) {
+        self.takeover.neighbours_told(local_now());
+    }
+
+    /// The first audio of a takeover is being waited for: `audio_came` wants to know of it at once.
+    pub fn wants_audio(&self) -> bool {
+        self.takeover.wants_audio()
+    }
+
+    pub fn audio_came(&mut self) {
+        self.takeover.audio_came(local_now());
+    }
+
+    pub fn step(&self, took: Duration) {
+        if let Some(metrics) = &self.metrics {
+            metrics.step(took);
+        }
+    }
+
+    /// Steps are timed only for somebody.
+    pub fn times_steps(&self) -> bool {
+        self.metrics.is_some()
+    }
+
+    /// A look is due.
+    pub fn wants_look(&self, now: LocalTime) -> bool {
+        now >= self.looked + LOOK_EVERY
+    }
+
+    pub fn look(&mut self, now: LocalTime, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+        self.looked = now;
+        if let Some(told) = self.takeover.finished(now) {
+            tracing::info!("{}", told.text);
+            self.teller.tell(told);
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.look(Look::of(status));
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.look(status, links, audio);
+        }
+    }
+
+    /// The process is about to end.
+    pub fn stopped(&self) {
+        self.teller.tell(Event::new("stopped", "the node stops"));
+        self.teller.flush(FLUSH_WAIT);
+    }
+}
