@@ -48,7 +48,7 @@ fn neighbours(interface: &str) -> Finding {
 }
 
 /// The error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

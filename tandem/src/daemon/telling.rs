@@ -5,12 +5,13 @@ use std::time::Duration;
 use admin::alarm::{AlarmWatch, Look};
 use admin::config::Telling as Settings;
 use admin::events::{StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
-use admin::metrics::{AudioNumbers, LinkNumbers, Metrics};
+use admin::metrics::{AudioNumbers, LinkNumbers, Metrics, MetricsError};
 use base::{LocalTime, WallTime};
-use miette::{IntoDiagnostic, Result, WrapErr};
+use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
 use node::{Status, Tell};
 
+use crate::doctor::chain;
 use crate::setup::Setup;
 
 /// Alarm and metrics look at the node this often.
@@ -31,13 +32,21 @@ impl Telling {
     pub fn start(setup: &Setup, wall: WallTime) -> Result<Self> {
         let Settings { events_program, alarm, metrics } = &setup.telling;
         // What the alarm goes on from is what the former life left, before this one adds to it.
-        let before = file::read(&setup.state_dir).into_diagnostic().wrap_err("read the file of events")?;
+        let before = file::read(&setup.state_dir).unwrap_or_default();
         let program = events_program.as_deref().map(StreamProgram::start).transpose().into_diagnostic()?;
         let teller = Teller::start(&setup.state_dir, &setup.name, program).into_diagnostic()?;
         let now_ms = wall.as_millis();
         let start_alarm = |settings| AlarmWatch::start(settings, &setup.name, &before, now_ms, teller.clone());
         let alarm = alarm.as_ref().map(start_alarm).transpose().into_diagnostic()?;
-        let metrics = metrics.map(Metrics::start).transpose().into_diagnostic()?;
+        // A port that somebody else has, or an address that is not here yet, must not keep phones waiting.
+        let metrics = metrics.and_then(|listen| {
+            let failed = |error: &MetricsError| {
+                let text = format!("no metrics: {}", chain(error));
+                tracing::warn!("{text}");
+                teller.tell(Event::new("trouble", text));
+            };
+            Metrics::start(listen).inspect_err(failed).ok()
+        });
         Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, looked: LocalTime::ZERO })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::machine::{self, OwnAddress};
 /// A neighbour on the same network answers within a millisecond or two.
 const ANSWER_WAIT: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Each name that nobody knows takes some seconds. A PBX has a few trunks.
+const NAMES_MAX: usize = 8;
 
 /// Flags of /sys/class/net/NAME/flags (netdevice(7)).
 const FLAG_UP: u32 = 0x1;
@@ -38,6 +41,7 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
         findings.extend(patient.config.peer.iter().flat_map(|peer| &peer.links).map(reachable));
     }
     findings.push(ports(patient));
+    findings.push(names(patient, |host| (host, 0).to_socket_addrs().is_ok()));
     findings
 }
 
@@ -149,6 +153,20 @@ fn hardware_address(address: IpAddr, table: &str) -> Option<String> {
     })
 }
 
+/// Trunks that the files name by a host name: who answers for it is asked when a call is made.
+fn names(patient: &Patient<'_>, resolves: impl Fn(&str) -> bool) -> Finding {
+    const CHECK: &str = "name resolution";
+    let addresses = patient.pbx.iter().flat_map(|pbx| pbx.endpoints.values()).filter_map(|it| it.address.as_ref());
+    let hosts: BTreeSet<&str> =
+        addresses.map(|it| it.host.as_str()).filter(|it| it.parse::<IpAddr>().is_err()).collect();
+    let unknown: Vec<&str> = hosts.iter().copied().take(NAMES_MAX).filter(|host| !resolves(host)).collect();
+    if unknown.is_empty() {
+        return Finding::ok(CHECK, format!("{} host names in the phones' files", hosts.len()));
+    }
+    let todo = "look at /etc/resolv.conf and the names, or write addresses: a call waits while its name is looked up";
+    Finding::warning(CHECK, format!("nobody knows {}", unknown.join(", ")), todo)
+}
+
 /// UDP ports that the node needs, and who has them.
 fn ports(patient: &Patient<'_>) -> Finding {
     const CHECK: &str = "ports";
@@ -226,6 +244,19 @@ mod tests {
         assert_eq!(service_address(service, 24, &here, true).verdict, Verdict::Ok);
         assert_eq!(service_address(service, 24, &here[1..], true).verdict, Verdict::Warning);
         assert_eq!(service_address(service, 24, &[own("10.78.0.11")], false).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn names_that_nobody_knows_are_told() {
+        let config = crate::Config::parse("/t.toml".as_ref(), crate::config::EXAMPLE.to_owned()).unwrap();
+        let sip = "[general]\n[one]\ntype=peer\nhost=sip.example.org\n[two]\ntype=peer\nhost=192.0.2.1\n";
+        let files = [("sip.conf".to_owned(), sip.to_owned())].into_iter().collect();
+        let pbx = pbx::configuration::load(&files).configuration.unwrap();
+        let probes = super::super::Probes::default();
+        let patient = Patient { config: &config, status: None, pbx: Some(&pbx), probes: &probes };
+        assert_eq!(names(&patient, |_| true).verdict, Verdict::Ok);
+        let found = names(&patient, |_| false);
+        assert_eq!((found.verdict, found.text.as_str()), (Verdict::Warning, "nobody knows sip.example.org"));
     }
 
     #[test]

@@ -21,24 +21,25 @@ pub struct EventFile {
     before: PathBuf,
     file: File,
     bytes: u64,
+    /// The last line may be half there: the disk was full.
+    torn: bool,
 }
 
 impl EventFile {
     /// Goes on where the last life ended.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let (path, before) = (state_dir.join(NAME), state_dir.join(NAME_BEFORE));
-        let mut file = open(&path)?;
+        let file = open(&path)?;
         let bytes = file.metadata()?.len();
-        // A line that a power cut tore must not spoil the next one.
-        if bytes > 0 && !ends_a_line(&path)? {
-            file.write_all(b"\n")?;
-        }
-        Ok(Self { path, before, file, bytes })
+        let torn = bytes > 0 && !ends_a_line(&path)?;
+        Ok(Self { path, before, file, bytes, torn })
     }
 
     /// Writes and syncs: the caller is a thread that may wait for the disk.
     pub fn append(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
+        // A line that a power cut or a full disk tore must not spoil this one.
+        let mut line = if self.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, event)?;
         line.push(b'\n');
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if self.bytes.saturating_add(length) > FILE_BYTES_MAX && self.bytes > 0 {
@@ -46,7 +47,9 @@ impl EventFile {
             self.file = open(&self.path)?;
             self.bytes = 0;
         }
+        self.torn = true;
         self.file.write_all(&line)?;
+        self.torn = false;
         self.bytes += length;
         self.file.sync_data()
     }

@@ -1,6 +1,6 @@
 //! Owns the thread that writes events and passes them on: whoever tells waits for nothing, neither disk nor program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -21,8 +21,6 @@ const REPEAT_MS: u64 = 60_000;
 
 #[derive(Debug, Error)]
 pub enum TellerError {
-    #[error("open the file of events in the state directory")]
-    Open(#[source] io::Error),
     #[error("start the thread that writes events")]
     Thread(#[source] io::Error),
 }
@@ -47,9 +45,16 @@ impl Teller {
     pub fn start(state_dir: &Path, node: &str, program: Option<StreamProgram>) -> Result<Self, TellerError> {
         let (queue, waiting) = sync_channel(WAITING_MAX);
         let lost = Arc::new(AtomicU64::new(0));
-        let last = file::read(state_dir).map_err(TellerError::Open)?.last().map_or(0, |event| event.number);
-        let file = EventFile::open(state_dir).map_err(TellerError::Open)?;
-        let writer = Writer { file, node: node.to_owned(), last, lost: lost.clone(), said: None, repeated: 0, program };
+        let writer = Writer {
+            state_dir: state_dir.to_owned(),
+            file: None,
+            node: node.to_owned(),
+            last: file::read(state_dir).unwrap_or_default().last().map_or(0, |event| event.number),
+            lost: lost.clone(),
+            said: None,
+            repeated: 0,
+            program,
+        };
         let thread = thread::Builder::new().name("events".into());
         thread.spawn(move || writer.run(&waiting)).map_err(TellerError::Thread)?;
         Ok(Self { queue, lost })
@@ -76,7 +81,9 @@ impl Teller {
 }
 
 struct Writer {
-    file: EventFile,
+    state_dir: PathBuf,
+    /// `None` while the disk does not let it be opened: a node serves without it, and each event tries again.
+    file: Option<EventFile>,
     node: String,
     last: u64,
     lost: Arc<AtomicU64>,
@@ -119,11 +126,19 @@ impl Writer {
         self.said.as_ref().is_some_and(|(said_ms, said)| said == telling && at_ms.abs_diff(*said_ms) < REPEAT_MS)
     }
 
+    fn keep(&mut self, event: &Event) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(EventFile::open(&self.state_dir)?),
+        };
+        file.append(event)
+    }
+
     fn write(&mut self, at_ms: u64, telling: Telling) {
         self.last += 1;
         let Telling { kind, text, data } = telling;
         let event = Event { number: self.last, at_ms, node: self.node.clone(), kind: kind.to_owned(), text, data };
-        if let Err(error) = self.file.append(&event) {
+        if let Err(error) = self.keep(&event) {
             tracing::warn!(%error, kind, "an event is not kept");
         }
         if let Some(program) = &mut self.program {
