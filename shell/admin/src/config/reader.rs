@@ -189,7 +189,13 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number that may be left out, from `range`, both ends inclusive.
-    pub(super) fn number(&self, key: &str, default: u64, range: (u64, u64), problems: &mut Problems) -> Option<u64> {
+    pub(super) fn number_within(
+        &self,
+        key: &str,
+        default: u64,
+        range: (u64, u64),
+        problems: &mut Problems,
+    ) -> Option<u64> {
         let Some(value) = self.table.get(key) else { return Some(default) };
         let (least, most) = range;
         let number = match value.get_ref() {

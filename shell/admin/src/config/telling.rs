@@ -88,8 +88,8 @@ fn metrics(root: &Section<'_>, problems: &mut Problems) -> Option<SocketAddr> {
 fn alarm(root: &Section<'_>, has_peer: bool, problems: &mut Problems) -> Option<AlarmSettings> {
     let section = root.section("alarm", problems)?;
     section.check_keys(&ALARM_KEYS, |key| elsewhere(key, "[alarm]"), problems);
-    let after = section.number("after_seconds", AFTER_SECONDS_DEFAULT, (1, AFTER_SECONDS_MAX), problems);
-    let repeat = section.number("repeat_hours", REPEAT_HOURS_DEFAULT, (1, REPEAT_HOURS_MAX), problems);
+    let after = section.number_within("after_seconds", AFTER_SECONDS_DEFAULT, (1, AFTER_SECONDS_MAX), problems);
+    let repeat = section.number_within("repeat_hours", REPEAT_HOURS_DEFAULT, (1, REPEAT_HOURS_MAX), problems);
     let webhook = section.text("webhook", problems).and_then(|text| url(&text, problems));
     let program = section.text("program", problems).and_then(|text| command("program", &text, problems));
     let to = section.text("email", problems).and_then(|text| mail_address(&text, problems));

@@ -250,7 +250,8 @@ mod tests {
     fn names_that_nobody_knows_are_told() {
         let config = crate::Config::parse("/t.toml".as_ref(), crate::config::EXAMPLE.to_owned()).unwrap();
         let sip = "[general]\n[one]\ntype=peer\nhost=sip.example.org\n[two]\ntype=peer\nhost=192.0.2.1\n";
-        let files = [("sip.conf".to_owned(), sip.to_owned())].into_iter().collect();
+        let files = [("sip.conf", sip), ("extensions.conf", "[default]\n")];
+        let files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into_iter().collect();
         let pbx = pbx::configuration::load(&files).configuration.unwrap();
         let probes = super::super::Probes::default();
         let patient = Patient { config: &config, status: None, pbx: Some(&pbx), probes: &probes };
