@@ -92,7 +92,7 @@ fn a_pair_tells_of_a_dead_standby_and_of_a_takeover() {
     assert_eq!(cleared["alarm"], "protected");
 
     let daemon = lab.nodes[0].daemon().expect("a daemon");
-    lab.nodes[0].signal_daemon(daemon, Signal::SIGKILL).expect("a kill");
+    lab.nodes[0].signal(daemon, Signal::SIGKILL).expect("a kill");
     let takeover = wait_for("the takeover", || {
         let events = lab.nodes[1].ask_lines("events").expect("events");
         newest(&events, "takeover").filter(|event| event["data"]["cause"] == "the peer's program ended")
