@@ -17,7 +17,7 @@ pub fn init(arguments: &InitArguments, out: &mut impl Write) -> Result<()> {
     let stdin = std::io::stdin();
     let (mut input, mut output) = (stdin.lock(), std::io::stderr());
     let questions =
-        stdin.is_terminal().then(|| Questions { input: &mut input as &mut dyn BufRead, output: &mut output });
+        stdin.is_terminal().then_some(Questions { input: &mut input as &mut dyn BufRead, output: &mut output });
     let draft = Draft::first(arguments, questions).map_err(report)?;
     let key = PairKey::generate().into_diagnostic()?;
     let written = draft.write(&secrets(&key)).map_err(report)?;

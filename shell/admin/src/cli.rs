@@ -25,7 +25,7 @@ pub enum Command {
     ///
     /// Asks for what it must know when it runs on a terminal, or takes flags for everything. Prints the command that
     /// makes the other machine the second one. Nothing that is there is overwritten.
-    Init(InitArguments),
+    Init(Box<InitArguments>),
     /// Make this machine the second of a pair, with the token that the first one printed
     ///
     /// Writes the same configuration with addresses exchanged. Nothing that is there is overwritten. The token holds
