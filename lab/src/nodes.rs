@@ -170,21 +170,28 @@ impl Node {
         let log = File::options().create(true).append(true).open(&path);
         let log = log.map_err(LabError::io(format!("opening {}", path.display())))?;
         let errors = log.try_clone().map_err(LabError::io("sharing the log"))?;
-        let mut command = self.host.command(&self.binary.display().to_string());
+        let mut command = match &self.clock {
+            None => self.host.command(&self.binary.display().to_string()),
+            Some(clock) => self.with_own_clock(clock)?,
+        };
         command.arg("serve").args(&self.serve).stdin(Stdio::null()).stdout(log).stderr(errors);
         // A group of its own, so that ctrl-c in the terminal does not end nodes before the drill has seen it.
         command.process_group(0);
-        if let Some(clock) = &self.clock {
-            // The file is read once a second. Only the wall clock is its matter.
-            command.env("LD_PRELOAD", clock_library()?).env("FAKETIME_TIMESTAMP_FILE", clock);
-            command
-                .env("FAKETIME_CACHE_DURATION", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                .env("NO_FAKE_STAT", "1");
-        }
         self.process = Some(process::start(&mut command)?);
         self.started = Some(Instant::now());
         Ok(())
+    }
+
+    /// The program with a library that reads the clock's file once a second; only the wall clock is its matter. What the
+    /// library leaves in shared memory goes with the process, which has that memory to itself.
+    fn with_own_clock(&self, clock: &Path) -> Result<Command, LabError> {
+        let mut command = self.host.command("sh");
+        command.args(["-c", "mount -t tmpfs tmpfs /dev/shm && exec env \"$@\"", "sh"]);
+        command.arg(format!("LD_PRELOAD={}", clock_library()?.display()));
+        command.arg(format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()));
+        command.args(["FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1"]);
+        command.arg(&self.binary);
+        Ok(command)
     }
 
     /// Starts the node again when it has ended, at most once a second, as a service manager would.

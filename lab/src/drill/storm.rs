@@ -82,13 +82,15 @@ impl Gale {
     fn blow(&mut self) {
         let begun = Instant::now();
         let pause = Duration::from_secs(1) / BUNCHES_PER_S;
+        let mut due = begun;
         while !self.over.load(Ordering::Relaxed) && begun.elapsed() < LENGTH_MAX {
             // A bunch that is late is not made up for: the storm is never stronger than it says.
             for _ in 0..REQUESTS_PER_S / BUNCHES_PER_S {
                 self.send_one();
             }
             self.hear();
-            thread::sleep(pause);
+            due = (due + pause).max(Instant::now());
+            thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
 

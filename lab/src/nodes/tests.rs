@@ -44,3 +44,26 @@ fn the_dialplan_reaches_every_account() {
     assert!(dialplan.contains("exten => _5XXX,1,Dial(SIP/${EXTEN},300)"), "{dialplan}");
     fs::remove_dir_all(&directory).expect("removal");
 }
+
+#[test]
+fn a_node_s_wall_clock_is_set_for_itself_alone() {
+    const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+    let now_s = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a date").as_secs() as i64;
+    let directory = std::env::temp_dir().join(format!("tandem-lab-clock-{}", std::process::id()));
+    let network = crate::netns::Network::build(&[("a", HERE)]).expect("a network");
+    let host = network.host("a").expect("a host");
+    let mut node = Node::alone(host, Path::new("/bin/sh"), &directory, &[]).expect("files");
+    assert!(node.set_clock(0).is_err(), "it has none yet");
+    node.use_own_clock().expect("a clock");
+    let told = |ahead_s: i64| {
+        node.set_clock(ahead_s).expect("a clock");
+        let mut command = node.with_own_clock(node.clock.as_deref().expect("a clock")).expect("the library");
+        command.args(["-c", "date +%s"]);
+        let text = process::run(&mut command, "", COMMAND_LIMIT).expect("a date");
+        text.trim().parse::<i64>().expect("seconds") - now_s()
+    };
+    for ahead_s in [3_600, -3_600, 0] {
+        assert!((ahead_s - 5..=ahead_s + 5).contains(&told(ahead_s)), "{ahead_s}");
+    }
+    fs::remove_dir_all(&directory).expect("removal");
+}

@@ -29,7 +29,7 @@ fn a_group_that_was_written_in_part_leaves_nothing_behind() {
     let mut log = log_file(&path);
     log.append(b"one").unwrap();
     // As much as a disk took before it was full.
-    log.file.write_all(b"tor").unwrap();
+    log.file.write_all(b"torn in the middle").unwrap();
     log.append(b"two").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
     std::fs::remove_file(&path).unwrap();
