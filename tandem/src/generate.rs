@@ -28,14 +28,14 @@ pub struct GenerateArguments {
 }
 
 /// Writes one man page for the program and one for each command that is not hidden, and a completion for each shell.
-pub fn run(mut program: Command, arguments: &GenerateArguments) -> Result<()> {
-    let name = program.get_name().to_owned();
+pub fn run(program: &Command, arguments: &GenerateArguments) -> Result<()> {
     let man_folder = make_folder(&arguments.prefix, MAN_FOLDER)?;
     let pages = clap_mangen::generate_to(program.clone(), &man_folder);
     pages.into_diagnostic().wrap_err_with(|| format!("write man pages into {}", man_folder.display()))?;
+    let mut completed = without_hidden(program);
     for (shell, folder) in COMPLETION_FOLDERS {
         let folder = make_folder(&arguments.prefix, folder)?;
-        let path = generate_to(shell, &mut program, &name, &folder);
+        let path = generate_to(shell, &mut completed, env!("CARGO_BIN_NAME"), &folder);
         let path = path.into_diagnostic().wrap_err_with(|| format!("write a completion into {}", folder.display()))?;
         if path.extension().is_some_and(|suffix| suffix == BASH_COMPLETION_SUFFIX) {
             let bare = path.with_extension("");
@@ -43,6 +43,15 @@ pub fn run(mut program: Command, arguments: &GenerateArguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Completions offer hidden commands, too, unless there are none.
+fn without_hidden(program: &Command) -> Command {
+    let commands = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new(env!("CARGO_BIN_NAME"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(program.get_arguments().cloned())
+        .subcommands(commands)
 }
 
 fn make_folder(prefix: &Path, folder: &str) -> Result<PathBuf> {

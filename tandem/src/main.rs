@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Drill(arguments) => lab::main(arguments),
         Command::Generate(arguments) => {
-            commands::to_exit_code(generate::run(Arguments::command(), &arguments).map(|()| true))
+            commands::to_exit_code(generate::run(&Arguments::command(), &arguments).map(|()| true))
         }
         Command::Operate(command) => commands::run(&command),
     }

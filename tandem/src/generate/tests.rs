@@ -8,7 +8,7 @@ use super::*;
 
 fn generated(name: &str) -> PathBuf {
     let prefix = std::env::temp_dir().join(format!("tandem-generate-{name}-{}", std::process::id()));
-    run(crate::Arguments::command(), &GenerateArguments { prefix: prefix.clone() }).unwrap();
+    run(&crate::Arguments::command(), &GenerateArguments { prefix: prefix.clone() }).unwrap();
     prefix
 }
 
@@ -37,6 +37,7 @@ fn each_shell_has_a_completion_where_it_looks() {
     for (folder, name) in [(0, "tandem"), (1, "_tandem"), (2, "tandem.fish")] {
         let text = fs::read_to_string(prefix.join(COMPLETION_FOLDERS[folder].1).join(name)).unwrap();
         assert!(text.contains("switchover") && text.contains("asterisk-dir"), "{name}");
+        assert!(!text.contains("generate"), "{name}");
     }
     fs::remove_dir_all(prefix).unwrap();
 }
@@ -44,5 +45,5 @@ fn each_shell_has_a_completion_where_it_looks() {
 #[test]
 fn a_folder_that_cannot_be_made_is_an_error() {
     let prefix = PathBuf::from("/dev/null/usr");
-    assert!(run(crate::Arguments::command(), &GenerateArguments { prefix }).is_err());
+    assert!(run(&crate::Arguments::command(), &GenerateArguments { prefix }).is_err());
 }
