@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use phone::{CallState, PhoneCommand};
 use tandem_lab::netns::Network;
 use tandem_lab::nodes::{SERVICE, Status};
-use tandem_lab::phones::{Account, Phones, SIP_PORT};
+use tandem_lab::phones::{Account, Driver, Handset, Phones, SIP_PORT};
 
 use crate::root::Root;
 use crate::service::Service;
@@ -54,9 +54,9 @@ pub fn serves(root: &Root, unit: &Unit, directory: &Path) {
     assert!(nodes[active].words().contains(&"STOPPING=1".to_owned()));
     let other = &nodes[1 - active];
     wait(other, "the other node serves", |status| status.serves() && status.registration_count() == Some(2));
-    let talks =
-        phones.wait_for(LIMIT, |driver| driver.handsets.iter().all(|it| it.phone.state() == CallState::Talking));
-    assert!(talks.expect("phones"), "the call goes on");
+    phones.with(|driver| driver.command(0, PhoneCommand::HangUp)).expect("phones");
+    let ended = |driver: &Driver| driver.handsets.iter().all(|it| matches!(it.phone.state(), CallState::Ended { .. }));
+    assert!(phones.wait_for(LIMIT, ended).expect("phones"), "the other node knows the call and ends it at both phones");
 }
 
 /// As docs/install.md tells it, by root; the second node has the ends of the link exchanged.
@@ -153,7 +153,7 @@ fn talk(network: &Network) -> Phones {
     assert!(registered.expect("phones"), "both phones register");
     phones.with(|driver| driver.command(0, PhoneCommand::Call { number: "101".to_owned() })).expect("phones");
     let state = |at: usize, state: CallState| {
-        let reached = move |phone: &tandem_lab::phones::Handset| phone.phone.state() == state;
+        let reached = move |phone: &Handset| phone.phone.state() == state;
         let reached = phones.wait_for(LIMIT, move |driver| driver.handsets.get(at).is_some_and(reached));
         assert!(reached.expect("phones"), "phone {at} reaches its state");
     };

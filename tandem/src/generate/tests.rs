@@ -26,7 +26,7 @@ fn each_command_has_a_page_and_the_hidden_one_has_none() {
     assert!(page("tandem.1").contains("tandem\\-serve(1)"));
     assert!(!page("tandem.1").contains("generate"));
     let serve = page("tandem-serve.1");
-    assert!(serve.starts_with(".ie") && serve.contains(".TH TANDEM-SERVE 1"), "{serve}");
+    assert!(serve.starts_with(".ie") && serve.contains(".TH tandem-serve 1"), "{serve}");
     assert!(serve.contains("\\-\\-asterisk\\-dir") && serve.contains("tandem serve"), "{serve}");
     fs::remove_dir_all(prefix).unwrap();
 }
