@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Debug information alone is several times as much.
 const PROGRAM_BYTES_MAX: u64 = 40_000_000;
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     UNIT_PATH,
     "usr/bin/tandem",
     "usr/lib/sysctl.d/30-tandem.conf",
@@ -29,6 +29,7 @@ const FILES: [&str; 16] = [
     "usr/share/doc/tandem/examples/pbx/sip.conf",
     "usr/share/doc/tandem/examples/tandem.toml",
     "usr/share/doc/tandem/install.md",
+    "usr/share/doc/tandem/third-party-licenses.gz",
     "usr/share/fish/vendor_completions.d/tandem.fish",
     "usr/share/man/man1/tandem-serve.1.gz",
     "usr/share/man/man1/tandem-status.1.gz",
