@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
-.PHONY: test tools root build drill sim fuzz unit lint tidy lab release
+.PHONY: test tools root build deb drill sim fuzz unit lint tidy lab release
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export TANDEM_BINARY ?= $(TARGET)/release/tandem
@@ -29,7 +29,8 @@ root:
 	@[ "$$(id -u)" = 0 ] || { echo 'make test needs root: the lab builds network namespaces and gives them addresses.' \
 	  'Without root there are: make lint tidy fuzz sim' >&2; exit 1; }
 
-# What a fresh Debian 12 with Rust lacks: a C compiler (for SQLite), the network tools, and the phones.
+# What a fresh Debian 12 with Rust lacks: a C compiler (for SQLite), the network tools, the phones, and what
+# the package is made and tried with.
 tools:
 	$(call say,tools)
 	@missing=(); need() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
@@ -37,6 +38,7 @@ tools:
 	need cc build-essential; need ip iproute2; need nft nftables; need sipp sip-tester; need baresip baresip-core; \
 	need keepalived keepalived; \
 	need mkfs.ext4 e2fsprogs; need faketime faketime; \
+	need mmdebstrap mmdebstrap; need systemd-analyze systemd; need dpkg-shlibdeps dpkg-dev; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \
@@ -82,6 +84,10 @@ lab: root tools release
 
 build:
 	cargo build --locked --release
+
+# A Debian package, in target/debian.
+deb: build
+	packaging/build-deb $(TARGET)/release/tandem $(TARGET)/debian
 
 drill:
 	cargo run --locked --release -- drill

@@ -46,6 +46,11 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
         Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
     };
+    to_exit_code(done)
+}
+
+/// `false` is a refusal that has been told already.
+pub fn to_exit_code(done: Result<bool>) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

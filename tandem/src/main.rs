@@ -3,6 +3,7 @@
 mod commands;
 mod daemon;
 mod doctor;
+mod generate;
 mod logging;
 mod pair;
 mod serve;
@@ -10,7 +11,7 @@ mod setup;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use miette::MietteHandlerOpts;
 
 /// An IP PBX that outlives its servers
@@ -34,6 +35,9 @@ enum Command {
     /// phones heard. Needs Linux and root, and touches nothing outside the namespaces that it makes. The exit code is
     /// the promise: 0 when every bound was kept.
     Drill(lab::DrillArguments),
+    /// Write man pages and shell completions; for packages
+    #[command(hide = true)]
+    Generate(generate::GenerateArguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
     let _ = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
     match Arguments::parse().command {
         Command::Drill(arguments) => lab::main(arguments),
+        Command::Generate(arguments) => {
+            commands::to_exit_code(generate::run(&Arguments::command(), &arguments).map(|()| true))
+        }
         Command::Operate(command) => commands::run(&command),
     }
 }

@@ -1,7 +1,7 @@
 //! The parent process: it starts and watches the daemon, and owns the service address and the sockets.
 //!
 //! `decide` makes every decision, `driver` carries them out, `child` is the daemon's process, `held` the sockets it
-//! leaves to its next life, `daemon_side` the daemon's end of the channel.
+//! leaves to its next life, `daemon_side` the daemon's end of the channel, `systemd` what the service manager is told.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,6 +20,7 @@ pub mod decide;
 mod driver;
 mod held;
 pub mod message;
+mod systemd;
 
 pub use daemon_side::{Inheritance, ParentHandle, ParentHandleError};
 pub use message::{FromParent, HeldSocket};

@@ -10,7 +10,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::{CHANNEL_VARIABLE, ParentConfig, ParentError};
+use super::{CHANNEL_VARIABLE, ParentConfig, ParentError, systemd};
 use crate::channel::Channel;
 
 /// A running daemon.
@@ -37,6 +37,9 @@ impl Daemon {
             .stdin(Stdio::null())
             // A group of its own: control-C on a terminal reaches the parent alone, which ends the daemon in order.
             .process_group(0);
+        for variable in systemd::VARIABLES {
+            command.env_remove(variable);
+        }
         let process = spawn(command, theirs).map_err(failed)?;
         let ended = pidfd(process.id()).map_err(failed)?;
         Ok(Self { process, ended, lifeline: None, channel, is_channel_open: true })

@@ -169,6 +169,8 @@ pub struct Watch {
     /// When a daemon that was told to stop is killed.
     stop_until: Option<LocalTime>,
     handed_over: bool,
+    /// A daemon has come up since the parent was started.
+    has_served: bool,
 }
 
 impl Watch {
@@ -188,7 +190,19 @@ impl Watch {
             farewells: VecDeque::new(),
             stop_until: None,
             handed_over: false,
+            has_served: false,
         }
+    }
+
+    /// Whether a daemon has come up since the parent was started: its loop ran, as active node or standby.
+    pub fn has_served(&self) -> bool {
+        self.has_served
+    }
+
+    /// False while a daemon that was killed does not end: only the one who started both of us can help then. A daemon
+    /// that starts, or that has ended and will be started again, has bounds of its own.
+    pub fn is_well(&self) -> bool {
+        self.phase != Phase::Killing
     }
 
     /// When `timeout` wants to be called; `None` after `Exit`, and while a killed daemon's end is awaited.
@@ -213,6 +227,7 @@ impl Watch {
             (Phase::Running, Input::Stamp { at, active, epoch, protected }) => {
                 self.silence = Duration::ZERO;
                 self.resume = None;
+                self.has_served = true;
                 // A stamp from the future would look fresh for too long.
                 self.stamp = Some(Stamp { at: at.min(now), active, epoch, protected });
             }

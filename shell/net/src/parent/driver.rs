@@ -15,6 +15,7 @@ use super::child::Daemon;
 use super::decide::{Input, LEASE, Output, Watch};
 use super::held::{HandingOver, HeldSockets};
 use super::message::{ToDaemon, ToParent, decode, encode};
+use super::systemd::Systemd;
 use super::{LinkPath, ParentConfig, ParentError, ServiceAddress};
 use crate::channel::ChannelError;
 use crate::clock::{local_now, random_bytes};
@@ -93,6 +94,7 @@ pub(super) struct Driver {
     daemon: Option<Daemon>,
     handing_over: Option<HandingOver>,
     incarnation: Incarnation,
+    systemd: Option<Systemd>,
     exit: Option<u8>,
 }
 
@@ -132,6 +134,7 @@ impl Driver {
             daemon: None,
             handing_over: None,
             incarnation: Incarnation::default(),
+            systemd: Systemd::from_environment(),
             exit: None,
         })
     }
@@ -142,6 +145,9 @@ impl Driver {
             self.perform()?;
             if let Some(code) = self.exit {
                 return Ok(code);
+            }
+            if let Some(systemd) = &mut self.systemd {
+                systemd.tell(local_now(), self.watch.has_served(), self.watch.is_well());
             }
             let ready = self.wait()?;
             if ready.network && self.service.as_mut().is_some_and(Service::is_gone) {
@@ -367,6 +373,7 @@ impl Driver {
                 self.tell(&ToDaemon::Reload);
             } else {
                 tracing::info!("told to stop");
+                self.systemd.iter().for_each(Systemd::tell_stopping);
                 self.feed(Input::Stop)?;
             }
         }

@@ -358,3 +358,15 @@ fn stopping_between_two_lives_gives_the_address_up() {
     }
     assert_eq!(bench.handle(Input::Stop), [Output::RemoveAddress, Output::Exit { code: 0 }]);
 }
+
+#[test]
+fn the_node_is_well_unless_a_killed_daemon_does_not_end() {
+    let mut bench = Bench::new(Starting);
+    assert!(!bench.watch.has_served() && bench.watch.is_well());
+    bench.stamp(Standby);
+    assert!(bench.watch.has_served() && bench.watch.is_well());
+    assert_eq!(bench.wait(2_500), [(2_000, Output::KillDaemon)]);
+    assert!(!bench.watch.is_well());
+    assert_eq!(bench.handle(DIED), [START]);
+    assert!(bench.watch.has_served() && bench.watch.is_well());
+}

@@ -1,0 +1,60 @@
+//! The unit as it is installed: what systemd says about it, and its settings for whoever runs it without systemd.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tandem_lab::process::output;
+
+/// systemd-analyze loads what the unit needs as well.
+const VERIFY_LIMIT: Duration = Duration::from_secs(30);
+
+pub const UNIT_PATH: &str = "lib/systemd/system/tandem.service";
+
+/// Settings in the order of the file, those of all sections together.
+pub struct Unit {
+    settings: Vec<(String, String)>,
+}
+
+impl Unit {
+    pub fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).expect("the unit");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let settings = lines.filter_map(|line| line.split_once('='));
+        Self { settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.settings.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn one<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut values = self.all(name);
+        let value = values.next().unwrap_or_else(|| panic!("the unit has no {name}"));
+        assert!(values.next().is_none(), "the unit has {name} twice");
+        value
+    }
+
+    /// As in `5s` or `250ms`.
+    pub fn duration(&self, name: &str) -> Duration {
+        let text = self.one(name);
+        let number = |unit: &str| text.strip_suffix(unit)?.parse().ok();
+        let duration = number("ms").map(Duration::from_millis).or_else(|| number("s").map(Duration::from_secs));
+        duration.unwrap_or_else(|| panic!("{name}={text}"))
+    }
+}
+
+/// systemd finds nothing to complain about. The units that it refers to are this machine's.
+pub fn verify(root: &Path, directory: &Path) {
+    let program = root.join("usr/bin/tandem").display().to_string();
+    let text = fs::read_to_string(root.join(UNIT_PATH)).expect("the unit").replace("/usr/bin/tandem", &program);
+    let copy = directory.join("tandem.service");
+    fs::write(&copy, text).expect("a copy");
+    let mut command = Command::new("systemd-analyze");
+    let told = output(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(&copy), "", VERIFY_LIMIT)
+        .expect("systemd-analyze");
+    let words = String::from_utf8_lossy(&told.stderr);
+    let about_us: Vec<_> = words.lines().filter(|line| line.contains("tandem.service")).collect();
+    assert!(told.status.success() && about_us.is_empty(), "{words}");
+}
