@@ -51,8 +51,9 @@ const FAREWELLS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(2), Dura
 const PAUSES: [Duration; 5] =
     [Duration::ZERO, Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(1)];
 
-/// A life this long ends a row of failures.
-const SETTLED: Duration = Duration::from_secs(10);
+/// A life this long ends a row of failures: it has served, and phones that wait for the next one cost more than a few
+/// more starts.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// How long a daemon may take to hand over and end when it is told to stop. Then it is killed.
 const STOP_MAX: Duration = Duration::from_secs(2);
