@@ -64,12 +64,9 @@ impl Root {
     /// Lines of users and groups that name the package's own.
     pub fn user_lines(&self) -> Vec<String> {
         let texts = USER_LISTS.iter().filter_map(|list| fs::read_to_string(self.at(list)).ok());
-        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).filter(is_of_user).collect()
+        let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        lines.into_iter().filter(|line| line.starts_with("tandem:")).collect()
     }
-}
-
-fn is_of_user(line: &String) -> bool {
-    line.starts_with("tandem:")
 }
 
 /// Beside the program that is tested: the build's folder.
