@@ -52,6 +52,8 @@ const LINK_BYTES: usize = 2_048;
 
 /// Runs until the node has stopped.
 pub fn run(setup: &Setup) -> Result<()> {
+    // From the start: on a busy machine the phones of a lone node wait for it to come up.
+    net::realtime::become_realtime(NODE_PRIORITY);
     let parent = Arc::new(ParentHandle::connect().into_diagnostic()?);
     parent.tie_lifeline().into_diagnostic()?;
     let inheritance = parent.inherit(INHERIT_WAIT).into_diagnostic()?;
@@ -115,7 +117,6 @@ pub fn run(setup: &Setup) -> Result<()> {
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
     let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling)?;
-    net::realtime::become_realtime(NODE_PRIORITY);
     Daemon {
         node,
         world,
