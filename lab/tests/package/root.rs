@@ -13,9 +13,19 @@ use tandem_lab::process::run;
 const MAKE_LIMIT: Duration = Duration::from_secs(600);
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What installing anything changes, and nobody's traces: package lists, logs, and copies of the lists of users.
-const NOBODYS: [&str; 7] =
-    ["var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "etc/passwd-", "etc/group-", "etc/shadow-"];
+/// What installing anything changes, and nobody's traces: package lists, logs, copies of the lists of users, and what a
+/// start of the machine empties.
+const NOBODYS: [&str; 9] = [
+    "var/lib/dpkg",
+    "var/lib/apt",
+    "var/cache",
+    "var/log",
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "run/",
+];
 
 /// What the user's coming and going may touch; their contents are looked at instead.
 const USER_LISTS: [&str; 4] = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"];

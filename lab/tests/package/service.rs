@@ -1,5 +1,6 @@
-//! The service as systemd would run it, without systemd: its user, capabilities and limits are read from the unit, and
-//! this test hears what systemd would be told.
+//! The service as systemd would run it, without systemd: its user and capabilities are read from the unit, and this test
+//! hears what systemd would be told. The unit's limits of resources are left out: raising them takes a right that
+//! containers withhold, and the capabilities are enough for what is needed here.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,9 +23,6 @@ use crate::unit::Unit;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// Limits of the unit, by the names that prlimit(1) has for them.
-const LIMITS: [(&str, &str); 3] = [("LimitNOFILE", "nofile"), ("LimitRTPRIO", "rtprio"), ("LimitMEMLOCK", "memlock")];
 
 /// Runs a command in the system with a configuration and a state of its own. The first two arguments are the system
 /// and the folder that holds both.
@@ -93,8 +91,7 @@ impl<'a> Service<'a> {
             let line = before.strip_prefix('+').expect("a command for root");
             self.run(&line.split(' ').collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{}", error.chain()));
         }
-        let mut words = self.limits();
-        words.extend(self.privileges());
+        let mut words = self.privileges();
         words.extend(self.unit.one("ExecStart").split(' ').map(str::to_owned));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let log = File::options().create(true).append(true).open(self.own.join("log.txt")).expect("a log");
@@ -103,11 +100,6 @@ impl<'a> Service<'a> {
         command.env("NOTIFY_SOCKET", format!("@{}", self.notify)).env("WATCHDOG_USEC", silence.as_micros().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(process::start(&mut command).expect("the service"));
-    }
-
-    fn limits(&self) -> Vec<String> {
-        let limit = |(setting, name)| format!("--{name}={}", self.unit.one(setting).replace("infinity", "unlimited"));
-        std::iter::once("prlimit".to_owned()).chain(LIMITS.map(limit)).collect()
     }
 
     fn privileges(&self) -> Vec<String> {
