@@ -1,29 +1,15 @@
 //! What arrives at a host's interface, with the kernel's arrival times: RTP as it comes to a phone's ear.
 
-use std::io::IoSliceMut;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
-use nix::sys::time::TimeSpec;
-use socket2::{Domain, Protocol, Socket, Type};
-use tandem_lab::LabError;
 use tandem_lab::netns::Host;
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
+use crate::tap::{ETHERTYPE_IPV4, Tap};
+
 const UDP: u8 = 17;
 const UDP_HEADER_BYTES: usize = 8;
 const RTP_HEADER_BYTES: usize = 12;
-
-/// No packet of the lab is longer.
-const PACKET_BYTES: usize = 2_048;
-
-/// How often the end is looked for while nothing comes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One RTP packet with G.711 µ-law.
 #[derive(Clone, Debug)]
@@ -35,42 +21,21 @@ pub struct Heard {
 }
 
 /// Listens until it is dropped.
-pub struct Capture {
-    heard: Arc<Mutex<Vec<Heard>>>,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Capture(Tap<Heard>);
 
 impl Capture {
     pub fn start(host: &Host) -> Self {
-        let socket = host.enter(|| open().map_err(io("listening to an interface"))).expect("a packet socket");
-        let (heard, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (address, into, end) = (host.address, heard.clone(), ended.clone());
-        let thread = std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                if let Some(packet) = receive(&socket, address) {
-                    into.lock().expect("a list").push(packet);
-                }
-            }
-        });
-        Self { heard, ended, thread: Some(thread) }
+        let address = host.address;
+        Self(Tap::start(host, ETHERTYPE_IPV4, move |packet, at_us| {
+            rtp(packet, address).map(|(sequence, payload)| Heard { at_us, sequence, payload })
+        }))
     }
 
     /// RTP packets that came since then, each one once.
     pub fn since(&self, from_us: u64) -> Vec<Heard> {
-        let heard = self.heard.lock().expect("a list");
-        let mut packets: Vec<Heard> = heard.iter().filter(|heard| heard.at_us >= from_us).cloned().collect();
+        let mut packets = self.0.heard(|heard| heard.at_us >= from_us);
         packets.dedup_by_key(|packet| packet.sequence);
         packets
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -89,36 +54,6 @@ pub fn longest_gap_ms(packets: &[Heard], from_us: u64, to_us: u64) -> f64 {
 /// Wall clock, which is what the kernel tells with each packet.
 pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
-}
-
-fn io(operation: &str) -> impl FnOnce(std::io::Error) -> LabError {
-    let operation = operation.to_owned();
-    move |source| LabError::Io { operation, source }
-}
-
-fn open() -> std::io::Result<Socket> {
-    let protocol = Protocol::from(i32::from(ETHERTYPE_IPV4.to_be()));
-    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol))?;
-    socket.set_read_timeout(Some(LOOK_EVERY))?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    Ok(socket)
-}
-
-fn receive(socket: &Socket, address: Ipv4Addr) -> Option<Heard> {
-    let mut bytes = [0_u8; PACKET_BYTES];
-    let mut control = nix::cmsg_space!(TimeSpec);
-    let (length, at_us) = {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty()).ok()?;
-        let at_us = message.cmsgs().ok()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(time) => {
-                Some((time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000) as u64)
-            }
-            _ => None,
-        })?;
-        (message.bytes, at_us)
-    };
-    rtp(bytes.get(..length)?, address).map(|(sequence, payload)| Heard { at_us, sequence, payload })
 }
 
 /// Sequence number and payload of an IPv4 packet for this address that is RTP with µ-law.

@@ -14,6 +14,7 @@ mod pairing;
 mod restart;
 mod sipp;
 mod sipp_calls;
+mod tap;
 mod telling;
 mod vrrp;
 

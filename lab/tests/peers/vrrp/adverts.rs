@@ -1,25 +1,12 @@
 //! Every VRRP packet on a host's cable, in both directions, with the kernel's times, read without the product's code.
 
-use std::io::IoSliceMut;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
-use nix::sys::time::TimeSpec;
-use socket2::{Domain, Protocol, Socket, Type};
-use tandem_lab::LabError;
 use tandem_lab::netns::Host;
 
-/// Unlike one protocol, all of them show what leaves, too (packet(7)).
-const ETHERTYPE_ALL: u16 = 0x0003;
+use crate::tap::{ETHERTYPE_ALL, Tap};
 
 const VRRP: u8 = 112;
-const PACKET_BYTES: usize = 2_048;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One packet of the protocol.
 #[derive(Clone, Debug)]
@@ -53,67 +40,17 @@ impl Packet {
 }
 
 /// Listens until it is dropped.
-pub struct Adverts {
-    heard: Arc<Mutex<Vec<Packet>>>,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Adverts(Tap<Packet>);
 
 impl Adverts {
     pub fn start(host: &Host) -> Self {
-        let failed = |source| LabError::Io { operation: "listening to an interface".into(), source };
-        let socket = host.enter(|| open().map_err(failed)).expect("a packet socket");
-        let (heard, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (into, end) = (heard.clone(), ended.clone());
-        let thread = std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                if let Some(packet) = receive(&socket) {
-                    into.lock().expect("a list").push(packet);
-                }
-            }
-        });
-        Self { heard, ended, thread: Some(thread) }
+        Self(Tap::start(host, ETHERTYPE_ALL, packet))
     }
 
     /// Packets from there since then.
     pub fn of(&self, source: Ipv4Addr, from_us: u64) -> Vec<Packet> {
-        let heard = self.heard.lock().expect("a list");
-        heard.iter().filter(|packet| packet.source == source && packet.at_us >= from_us).cloned().collect()
+        self.0.heard(|packet| packet.source == source && packet.at_us >= from_us)
     }
-}
-
-impl Drop for Adverts {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn open() -> std::io::Result<Socket> {
-    let protocol = Protocol::from(i32::from(ETHERTYPE_ALL.to_be()));
-    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(protocol))?;
-    socket.set_read_timeout(Some(LOOK_EVERY))?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    Ok(socket)
-}
-
-fn receive(socket: &Socket) -> Option<Packet> {
-    let mut bytes = [0_u8; PACKET_BYTES];
-    let mut control = nix::cmsg_space!(TimeSpec);
-    let (length, at_us) = {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::empty()).ok()?;
-        let at_us = message.cmsgs().ok()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(time) => {
-                Some((time.tv_sec() * 1_000_000 + time.tv_nsec() / 1000) as u64)
-            }
-            _ => None,
-        })?;
-        (message.bytes, at_us)
-    };
-    packet(bytes.get(..length)?, at_us)
 }
 
 fn packet(bytes: &[u8], at_us: u64) -> Option<Packet> {
