@@ -1,6 +1,7 @@
 //! The daemon's end of the channel to its parent.
 
 use std::env;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -39,8 +40,8 @@ pub enum ParentHandleError {
     Message,
     #[error("the parent process did not hand over its sockets in time")]
     Late,
-    #[error("give the parent process a sign of life: {0}")]
-    Lifeline(String),
+    #[error("give the parent process a lifeline")]
+    Lifeline(#[source] io::Error),
     #[error("the socket name {name:?} is longer than {NAME_BYTES_MAX} bytes")]
     Name { name: String },
 }
@@ -83,26 +84,24 @@ impl ParentHandle {
         let parent = Arc::clone(self);
         let hold = move || {
             become_realtime(LIFELINE_PRIORITY);
-            let lifeline = parent.make_lifeline();
+            let (lifeline, tied) =
+                parent.make_lifeline().map_or_else(|error| (None, Err(error)), |it| (Some(it), Ok(())));
             drop(parent);
-            let is_tied = lifeline.is_ok();
-            let _ = done.send(lifeline.as_ref().map(drop).map_err(|error| error.to_string()));
-            if is_tied {
-                loop {
-                    std::thread::park();
-                }
+            // Whoever waits for this is the caller below.
+            let _ = done.send(tied);
+            while lifeline.is_some() {
+                std::thread::park();
             }
         };
-        let started = std::thread::Builder::new().name("lifeline".into()).stack_size(64 * 1024).spawn(hold);
-        started.map_err(|error| ParentHandleError::Lifeline(error.to_string()))?;
-        let result = result.recv().map_err(|error| ParentHandleError::Lifeline(error.to_string()))?;
-        result.map_err(ParentHandleError::Lifeline)
+        let thread = std::thread::Builder::new().name("lifeline".into()).stack_size(64 * 1024);
+        thread.spawn(hold).map_err(ParentHandleError::Lifeline)?;
+        result.recv().map_err(|_| ParentHandleError::Lifeline(io::ErrorKind::BrokenPipe.into()))?
     }
 
     /// As the calling thread: leaves the process's table of open files, and gives the parent the other end of a new
     /// pipe. The returned end is in this thread's table only.
     fn make_lifeline(&self) -> Result<OwnedFd, ParentHandleError> {
-        let failed = |error: Errno| ParentHandleError::Lifeline(error.to_string());
+        let failed = |error: Errno| ParentHandleError::Lifeline(error.into());
         unshare(CloneFlags::CLONE_FILES).map_err(failed)?;
         let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
         self.send(&ToParent::Lifeline, &[theirs.as_fd()])?;
