@@ -21,6 +21,13 @@ pub struct Stamp {
     pub epoch: Epoch,
 }
 
+/// A daemon that stands still.
+pub struct Pause {
+    pub since_us: u64,
+    /// What waits for it.
+    pub events: Vec<Event>,
+}
+
 /// A running daemon process.
 pub struct Daemon {
     pub node: Node,
@@ -31,8 +38,8 @@ pub struct Daemon {
     pub timer_at_us: Option<u64>,
     /// When the node was last told that media comes.
     pub media_told_at_us: u64,
-    /// What waits for a daemon that does not run just now, because it or its whole machine is paused.
-    pub held: Option<Vec<Event>>,
+    /// It does not run just now, because it or its whole machine is paused.
+    pub pause: Option<Pause>,
     /// The last stamp that left, and what the next one will say.
     stamp: Stamp,
     next_stamp: Stamp,
@@ -51,7 +58,7 @@ impl Daemon {
             relay: Relay::new(),
             timer_at_us: None,
             media_told_at_us: 0,
-            held: None,
+            pause: None,
             stamp: Stamp::default(),
             next_stamp: Stamp::default(),
             stepped_at_us: now_us,
@@ -92,8 +99,8 @@ pub struct Machine {
     pub powered: bool,
     /// Its cable is plugged in.
     pub connected: bool,
-    /// The whole machine stands still, its kernel too; since when.
-    pub asleep_since_us: Option<u64>,
+    /// The whole machine stands still with its daemon, its kernel too.
+    pub asleep: bool,
     pub boot: u64,
     pub booted_at_us: u64,
     /// How far its wall clock is off, in microseconds.
@@ -118,7 +125,7 @@ impl Machine {
         Self {
             powered: true,
             connected: true,
-            asleep_since_us: None,
+            asleep: false,
             boot: 1,
             booted_at_us,
             wall_skew_us,

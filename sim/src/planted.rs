@@ -61,6 +61,20 @@ pub trait Plant: Send {
     fn died(&mut self, _machine: usize, _other: Option<&mut Node>) {}
 }
 
+/// Which machine has taken over from the other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Survivors([bool; 2]);
+
+impl Survivors {
+    fn other_died(&mut self, machine: usize) {
+        self.0[1 - machine] = true;
+    }
+
+    fn contains(self, machine: usize) -> bool {
+        self.0[machine]
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
     OutputBeforeCommit,

@@ -5,20 +5,20 @@ use node::cluster::{Heartbeat, Role};
 use node::pbx::record::Record;
 use node::{Action, Node};
 
-use super::{HEARTBEAT, Plant};
+use super::{HEARTBEAT, Plant, Survivors};
 
-/// Which machine has taken over from the other.
-#[derive(Clone, Copy, Debug, Default)]
-struct Survivors([bool; 2]);
-
-impl Survivors {
-    fn other_died(&mut self, machine: usize) {
-        self.0[1 - machine] = true;
+/// Puts other words into what is sent to phones, and counts the messages that are changed by it.
+fn reword(actions: &mut [Action], word: impl Fn(&str) -> Option<String>) -> u64 {
+    let mut changed = 0;
+    for action in actions {
+        let Action::Send { bytes, .. } = action else { continue };
+        let text = String::from_utf8_lossy(bytes);
+        if let Some(reworded) = word(&text).filter(|reworded| *reworded != text) {
+            changed += 1;
+            *bytes = reworded.into_bytes();
+        }
     }
-
-    fn contains(self, machine: usize) -> bool {
-        self.0[machine]
-    }
+    changed
 }
 
 #[derive(Default)]
@@ -33,16 +33,9 @@ impl Plant for CseqReused {
     }
 
     fn actions(&mut self, machine: usize, actions: &mut Vec<Action>) {
-        if !self.survivors.contains(machine) {
-            return;
-        }
-        for action in actions {
-            let Action::Send { bytes, .. } = action else { continue };
-            let text = String::from_utf8_lossy(bytes);
-            if text.starts_with("BYE ") && text.contains("CSeq: 2 BYE") {
-                *bytes = text.replace("CSeq: 2 BYE", "CSeq: 1 BYE").into_bytes();
-                self.planted += 1;
-            }
+        if self.survivors.contains(machine) {
+            let is_second = |text: &str| text.starts_with("BYE ") && text.contains("CSeq: 2 BYE");
+            self.planted += reword(actions, |text| is_second(text).then(|| text.replace("CSeq: 2 BYE", "CSeq: 1 BYE")));
         }
     }
 
@@ -108,17 +101,26 @@ impl Reworded {
         Self { word, survivors: Survivors::default(), planted: 0 }
     }
 
+    /// The line as it leaves instead.
     fn line(&self, line: &str) -> Option<String> {
         match self.word {
-            Word::Tag if line.starts_with("To:") => line
-                .split_once(";tag=")
-                .map(|(before, tag)| format!("{before};tag=f{}", tag.get(1..).unwrap_or_default())),
+            Word::Tag => {
+                let (before, tag) = line.strip_prefix("To:")?.split_once(";tag=")?;
+                Some(format!("To:{before};tag=f{}", tag.get(1..).unwrap_or_default()))
+            }
             Word::MediaPort => {
                 let (port, rest) = line.strip_prefix("m=audio ")?.split_once(' ')?;
                 Some(format!("m=audio {} {rest}", port.parse::<u16>().ok()? + 100))
             }
-            Word::Tag => None,
         }
+    }
+
+    fn response(&self, text: &str) -> Option<String> {
+        if !text.starts_with("SIP/2.0 ") || !text.contains(" INVITE\r\n") {
+            return None;
+        }
+        let line = |line: &str| self.line(line).unwrap_or_else(|| line.to_owned());
+        Some(text.split("\r\n").map(line).collect::<Vec<_>>().join("\r\n"))
     }
 }
 
@@ -128,22 +130,9 @@ impl Plant for Reworded {
     }
 
     fn actions(&mut self, machine: usize, actions: &mut Vec<Action>) {
-        if !self.survivors.contains(machine) {
-            return;
-        }
-        for action in actions {
-            let Action::Send { bytes, .. } = action else { continue };
-            let text = String::from_utf8_lossy(bytes).into_owned();
-            if !text.starts_with("SIP/2.0 ") || !text.contains(" INVITE\r\n") {
-                continue;
-            }
-            let lines: Vec<String> =
-                text.split("\r\n").map(|line| self.line(line).unwrap_or_else(|| line.to_owned())).collect();
-            let reworded = lines.join("\r\n");
-            if reworded != text {
-                self.planted += 1;
-                *bytes = reworded.into_bytes();
-            }
+        if self.survivors.contains(machine) {
+            let planted = reword(actions, |text| self.response(text));
+            self.planted += planted;
         }
     }
 

@@ -5,7 +5,7 @@ use node::pbx::object::kind;
 use node::replication::Entry;
 use node::{Action, Event, Node};
 
-use super::Plant;
+use super::{Plant, Survivors};
 
 /// What one plant leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +28,20 @@ pub enum Omission {
 
 pub struct Omitted {
     what: Omission,
-    /// Which machine has lost the other one.
-    survivor: [bool; 2],
+    survivors: Survivors,
     planted: u64,
 }
 
 impl Omitted {
     pub fn new(what: Omission) -> Self {
-        Self { what, survivor: [false; 2], planted: 0 }
+        Self { what, survivors: Survivors::default(), planted: 0 }
     }
 
     fn is_meant(&self, machine: usize, action: &Action) -> bool {
         match (self.what, action) {
-            (Omission::Neighbours, Action::TellNeighbours { .. }) => self.survivor[machine],
+            (Omission::Neighbours, Action::TellNeighbours { .. }) => self.survivors.contains(machine),
             (Omission::Records, Action::StoreRecord(_)) => machine == 1,
-            (Omission::PortUpdates, Action::UpdatePort(_)) => !self.survivor[machine] && machine == 1,
+            (Omission::PortUpdates, Action::UpdatePort(_)) => !self.survivors.contains(machine) && machine == 1,
             _ => false,
         }
     }
@@ -56,7 +55,7 @@ impl Plant for Omitted {
     fn swallows(&mut self, machine: usize, event: &Event) -> bool {
         let meant = match (self.what, event) {
             (Omission::Farewell, Event::Farewell { .. }) => true,
-            (Omission::Deadlines, Event::Timeout) => self.survivor[machine],
+            (Omission::Deadlines, Event::Timeout) => self.survivors.contains(machine),
             _ => false,
         };
         self.planted += u64::from(meant);
@@ -83,7 +82,7 @@ impl Plant for Omitted {
     }
 
     fn relay(&mut self, machine: usize, relay: &mut Relay) {
-        if self.what != Omission::WarmPorts || machine != 1 || self.survivor[machine] {
+        if self.what != Omission::WarmPorts || machine != 1 || self.survivors.contains(machine) {
             return;
         }
         let open: Vec<Port> = relay.ports().cloned().collect();
@@ -94,6 +93,6 @@ impl Plant for Omitted {
     }
 
     fn died(&mut self, machine: usize, _other: Option<&mut Node>) {
-        self.survivor[1 - machine] = true;
+        self.survivors.other_died(machine);
     }
 }

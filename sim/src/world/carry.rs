@@ -14,8 +14,8 @@ impl World {
     pub(crate) fn tell(&mut self, machine: usize, life: u64, event: Event) {
         let now = self.clocks(machine);
         let Some(daemon) = self.machines[machine].daemon_of(life) else { return };
-        if let Some(held) = daemon.held.as_mut() {
-            return held.push(event);
+        if let Some(pause) = daemon.pause.as_mut() {
+            return pause.events.push(event);
         }
         if self.plant.as_mut().is_some_and(|plant| plant.swallows(machine, &event)) {
             return;
@@ -133,7 +133,7 @@ impl World {
         let late_us = 15 + self.random.below(150);
         let of = &mut self.machines[machine];
         let booted = of.booted_at_us;
-        let Some(daemon) = of.daemon.as_mut().filter(|daemon| daemon.held.is_none()) else { return };
+        let Some(daemon) = of.daemon.as_mut().filter(|daemon| daemon.pause.is_none()) else { return };
         let Some(LocalTime(due)) = daemon.node.next_timeout() else { return };
         let at_us = due.saturating_add(booted).max(now_us) + late_us;
         if daemon.timer_at_us.is_none_or(|armed| armed > at_us) {

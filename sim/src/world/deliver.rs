@@ -29,7 +29,7 @@ impl World {
             self.trace(|| format!("node {machine}: <- {source}: {}", first_line(&bytes)));
             return self.tell(machine, life, Event::Datagram { local: service(SERVICE_PORT), source, bytes });
         }
-        if daemon.held.is_some() {
+        if daemon.pause.is_some() {
             return;
         }
         let forward = daemon.relay.handle(local, local_port, source, &mut bytes);

@@ -20,7 +20,7 @@ const START_US: u64 = 25_000;
 const RESTART_US: u64 = 50_000;
 
 /// How long an address stays that nobody renews.
-const LEASE_US: u64 = 2_000_000;
+pub(super) const LEASE_US: u64 = 2_000_000;
 
 /// How long a machine of the exhaustive run is without power, and without its cable.
 const POWER_OFF_US: u64 = 4_000_000;
@@ -142,8 +142,8 @@ impl World {
             return;
         }
         let was_active = of.is_active() || of.has_address;
-        let stamp = of.lose_daemon(now_us);
         let boot = of.boot;
+        let stamp = self.lose(machine);
         let kind = match (was_active, stamp.protected) {
             (false, _) => FaultKind::Standby,
             (true, true) => FaultKind::Kill,
@@ -151,15 +151,15 @@ impl World {
         };
         self.trace(|| format!("machine {machine}: daemon killed ({kind:?})"));
         self.checks.fault(now_us, kind);
-        self.died(machine);
         self.after(NOTICE_US, Happening::DeathNoticed { machine, boot });
     }
 
     /// The daemon is gone, whatever the reason, and nobody has noticed yet.
-    pub(super) fn lose(&mut self, machine: usize) {
+    pub(super) fn lose(&mut self, machine: usize) -> Stamp {
         let now_us = self.now_us;
-        self.machines[machine].lose_daemon(now_us);
+        let stamp = self.machines[machine].lose_daemon(now_us);
         self.died(machine);
+        stamp
     }
 
     fn died(&mut self, machine: usize) {
@@ -210,7 +210,7 @@ impl World {
         of.disk.power_cut(&mut self.random);
         of.give_address_back();
         of.powered = false;
-        of.asleep_since_us = None;
+        of.asleep = false;
         of.last_stamp = Stamp::default();
         of.last_incarnation = Incarnation::default();
         self.trace(|| format!("machine {machine}: power cut"));

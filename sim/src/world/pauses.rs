@@ -4,7 +4,9 @@
 use node::Event;
 
 use super::World;
+use super::faults::LEASE_US;
 use crate::check::FaultKind;
+use crate::machine::{Pause, Stamp};
 use crate::queue::Happening;
 
 /// How long a parent lets its daemon be silent: an active one that has a protected peer, one that serves alone, one
@@ -12,9 +14,6 @@ use crate::queue::Happening;
 const STALL_PROTECTED_US: u64 = 100_000;
 const STALL_ALONE_US: u64 = 1_000_000;
 const STALL_STANDBY_US: u64 = 2_000_000;
-
-/// How long an address stays that nobody renews.
-const LEASE_US: u64 = 2_000_000;
 
 /// What a machine's sockets hold for a daemon that does not read.
 const HELD_MAX: usize = 2_000;
@@ -39,17 +38,17 @@ impl World {
             return;
         }
         let of = &mut self.machines[machine];
-        of.asleep_since_us = Some(self.now_us);
+        of.asleep = true;
         let boot = of.boot;
         self.after(us, Happening::GoesOn { machine, boot });
     }
 
-    fn stand_still(&mut self, machine: usize) -> Option<(u64, crate::machine::Stamp)> {
+    fn stand_still(&mut self, machine: usize) -> Option<(u64, Stamp)> {
         let now_us = self.now_us;
         let of = &mut self.machines[machine];
         let serves = of.is_active() || of.has_address;
         let daemon = of.daemon.as_mut()?;
-        daemon.held.get_or_insert_default();
+        daemon.pause.get_or_insert(Pause { since_us: now_us, events: Vec::new() });
         daemon.timer_at_us = None;
         let (life, stamp) = (daemon.life, daemon.stamp(now_us));
         self.trace(|| format!("machine {machine}: stands still"));
@@ -59,8 +58,8 @@ impl World {
 
     pub(super) fn stall_judged(&mut self, machine: usize, life: u64, since_us: u64) {
         let boot = self.machines[machine].boot;
-        let still = self.machines[machine].daemon_of(life).is_some_and(|daemon| daemon.held.is_some());
-        if still && self.now_us >= since_us {
+        let daemon = self.machines[machine].daemon_of(life);
+        if daemon.and_then(|daemon| daemon.pause.as_ref()).is_some_and(|pause| pause.since_us == since_us) {
             self.trace(|| format!("machine {machine}: its parent kills the daemon that stands still"));
             self.lose(machine);
             self.death_noticed(machine, boot);
@@ -74,14 +73,14 @@ impl World {
         if of.boot != boot {
             return;
         }
-        let slept_us = of.asleep_since_us.take().map_or(0, |since_us| now_us - since_us);
+        let slept = std::mem::take(&mut of.asleep);
         let Some(daemon) = of.daemon.as_mut() else { return };
-        let Some(mut held) = daemon.held.take() else { return };
+        let Some(Pause { since_us, events: mut held }) = daemon.pause.take() else { return };
         let life = daemon.life;
         held.truncate(HELD_MAX);
         self.trace(|| format!("machine {machine}: goes on after {} events", held.len()));
         self.checks.fault(now_us, FaultKind::Heal);
-        // The heart of the order: the peer's word, then the parent's, then the phones' and the disk's, then the clock.
+        // The peer's word first, then the parent's, the phones' and the disk's, and the clock at last.
         held.retain(|event| !matches!(event, Event::Timeout));
         held.sort_by_key(|event| match event {
             Event::Peer { .. } | Event::Farewell { .. } => 0,
@@ -94,7 +93,7 @@ impl World {
         self.tell(machine, life, Event::Timeout);
         // A lease that ended in its sleep ends at once; a node that serves claims the address again.
         let of = &mut self.machines[machine];
-        if slept_us >= LEASE_US && !of.is_active() {
+        if slept && now_us - since_us >= LEASE_US && !of.is_active() {
             of.give_address_back();
         }
     }

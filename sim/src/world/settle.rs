@@ -25,7 +25,7 @@ impl World {
         both && self
             .machines
             .iter()
-            .all(|of| of.connected && of.daemon.as_ref().is_some_and(|it| it.held.is_none() && it.node.is_protected()))
+            .all(|of| of.connected && of.daemon.as_ref().is_some_and(|it| it.pause.is_none() && it.node.is_protected()))
     }
 
     pub fn active(&self) -> Option<usize> {
@@ -34,9 +34,7 @@ impl World {
 
     /// Waits until both machines are well and the pair is protected again, which must not take long then.
     pub fn wait_protected(&mut self) {
-        let well = |world: &Self| {
-            world.machines.iter().all(|of| of.is_reachable() && of.asleep_since_us.is_none() && !of.stopped)
-        };
+        let well = |world: &Self| world.machines.iter().all(|of| of.is_reachable() && !of.asleep && !of.stopped);
         self.run_until(REPAIRED_US, well);
         if !self.run_until(PROTECTED_AGAIN_US, Self::is_protected_pair) {
             let text = format!("the pair is not protected again after {} s", PROTECTED_AGAIN_US / 1_000_000);
