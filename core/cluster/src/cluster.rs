@@ -11,7 +11,6 @@
 //! Inputs return what to do; `deadline` says when `timeout` must be called. The transitions are in `role`.
 
 use std::net::IpAddr;
-
 use std::time::Duration;
 
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
@@ -170,6 +169,7 @@ pub struct Cluster {
     /// We have slept so long that the peer may have taken over; until then we listen for it.
     #[n(31)]
     uncertain_until: LocalTime,
+    /// Where our VRRP adverts come from.
     #[n(32)]
     router: Option<IpAddr>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
+use base::{Epoch, Incarnation, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
 use crate::heartbeat::{Heartbeat, Role};
@@ -44,8 +44,6 @@ pub struct PeerView {
     pub alone: bool,
     #[n(10)]
     pub carrier: bool,
-    #[n(11)]
-    pub heard_phones_at: Option<ClusterTime>,
     /// It hears this life of ours.
     #[n(12)]
     pub hears_us: bool,
@@ -199,7 +197,6 @@ impl Peer {
             synced: heartbeat.synced,
             alone: heartbeat.alone,
             carrier: heartbeat.carrier,
-            heard_phones_at: heartbeat.heard_phones_at,
             hears_us: heartbeat.heard == Some(own),
             heard_at: now,
             links,

@@ -265,8 +265,8 @@ impl Node {
     /// What our timers made of our calls stays void until we know that it is not we who are cut off. The next
     /// heartbeat's wake-up comes in time.
     fn watch_stores(&mut self, now: Now) {
-        let serves_alone = self.cluster.serves_alone(now.local);
-        if std::mem::replace(&mut self.stores_alone, serves_alone) != serves_alone && serves_alone {
+        let stored_alone = std::mem::replace(&mut self.stores_alone, self.cluster.serves_alone(now.local));
+        if self.stores_alone && !stored_alone {
             self.store_records_again();
         }
     }
