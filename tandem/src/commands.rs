@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use admin::cdr::CdrRow;
 use admin::cli::{CdrArguments, Command, KeyArguments, StatusArguments};
 use admin::{OperateError, check, operate};
-use base::WallTime;
 use miette::{IntoDiagnostic, Report, Result};
+use net::clock::wall_now;
 use net::key::PairKey;
 use node::Operator;
 use storage::CdrFilter;
@@ -100,11 +100,6 @@ fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<
     let rows = storage::cdr::read(&state_dir, &filter).into_diagnostic()?;
     let rows: Vec<CdrRow> = rows.into_iter().map(printed).collect();
     admin::cdr::print(&rows, arguments.to_format(), colours, out).map_err(|error| report(OperateError::Print(error)))
-}
-
-fn wall_now() -> WallTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    WallTime(since.as_micros() as u64)
 }
 
 fn printed(row: storage::CdrRow) -> CdrRow {

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admin::events::Telling as Told;
-use base::{Epoch, LocalTime, WallTime};
+use base::{Epoch, LocalTime};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use net::clock::{local_now, random, random_bytes};
+use net::clock::{local_now, random, random_bytes, wall_now};
 use net::link::{Link, Received};
 use net::parent::{FromParent, ParentHandle};
 use net::sockets::{Batch, receive_many};
@@ -144,8 +144,7 @@ fn started(resumed: bool, torn: bool) -> Told {
 
 /// Both clocks of this machine.
 fn now() -> Now {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Now { local: local_now(), wall: WallTime(since.as_micros() as u64) }
+    Now { local: local_now(), wall: wall_now() }
 }
 
 struct Daemon {
@@ -200,13 +199,11 @@ impl Daemon {
         if matches!(event, Event::Claimed { .. }) {
             self.world.telling.address_added();
         }
-        if !self.world.telling.times_steps() {
-            let actions = self.node.handle(now(), event);
-            return self.world.carry_out(actions);
-        }
-        let begun = Instant::now();
+        let begun = self.world.telling.times_steps().then(Instant::now);
         let actions = self.node.handle(now(), event);
-        self.world.telling.step(begun.elapsed());
+        if let Some(begun) = begun {
+            self.world.telling.step(begun.elapsed());
+        }
         self.world.carry_out(actions)
     }
 
@@ -371,9 +368,9 @@ impl Daemon {
     /// What alarm and metrics want to know, each second.
     fn look(&mut self) {
         let now = now();
-        if self.world.telling.wants_look(now.local) {
+        if self.world.telling.wants_look(now.local) && self.world.telling.look(now.local) {
             let (links, audio) = (self.world.link_numbers(), self.world.audio_numbers());
-            self.world.telling.look(now.local, &self.node.status(now), &links, audio);
+            self.world.telling.show(&self.node.status(now), &links, audio);
         }
     }
 

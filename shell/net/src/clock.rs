@@ -1,9 +1,10 @@
-//! This machine's monotonic clock and its source of randomness, for the shell to hand to the core.
+//! This machine's clocks and its source of randomness, for the shell to hand to the core.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use base::{LocalTime, Random};
+use base::{LocalTime, Random, WallTime};
 use nix::time::{ClockId, clock_gettime};
 
 /// Microseconds of CLOCK_MONOTONIC, which all processes of one machine share: a stamp made by the daemon may be
@@ -14,6 +15,12 @@ pub fn local_now() -> LocalTime {
         // The kernel refuses this clock only for a bad pointer, which cannot happen here.
         Err(_) => LocalTime::ZERO,
     }
+}
+
+/// Microseconds of the wall clock; zero while it stands before 1970.
+pub fn wall_now() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(since.as_micros() as u64)
 }
 
 /// `N` bytes from the operating system's random source.

@@ -112,12 +112,17 @@ impl Telling {
         now >= self.looked + LOOK_EVERY
     }
 
-    pub fn look(&mut self, now: LocalTime, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+    /// Tells what has become complete; whether somebody wants to be shown the node, too.
+    pub fn look(&mut self, now: LocalTime) -> bool {
         self.looked = now;
         if let Some(told) = self.takeover.finished(now) {
             tracing::info!("{}", told.text);
             self.teller.tell(told);
         }
+        self.alarm.is_some() || self.metrics.is_some()
+    }
+
+    pub fn show(&self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
         if let Some(alarm) = &self.alarm {
             alarm.look(Look::of(status));
         }
