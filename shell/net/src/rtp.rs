@@ -2,7 +2,11 @@
 //!
 //! A leg has a socket of its own and brings fifty packets a second, so that a socket hardly ever holds two: one wait
 //! tells of up to `READY_MAX` sockets, and each packet then costs one call to read it and one to send it. Ports that
-//! forward to each other are kept on the same thread, so that no packet takes a lock.
+//! forward to each other are kept on the same thread, so that one lock, which is nearly always free, covers a round.
+//!
+//! A core can be away for tens of milliseconds, whatever the priority: its kernel is busy, or the host of a virtual
+//! machine runs somebody else. So each thread has a relief on another core, which looks every `RELIEF_EVERY` whether
+//! packets wait that nobody reads.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,8 +21,10 @@ use std::{array, io};
 use base::LocalTime;
 use media::relay::{Learned, Port, Relay, Statistics};
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::Pid;
 
 use crate::clock::local_now;
 
@@ -35,6 +41,9 @@ const COMMANDS_MAX: usize = 64;
 
 /// How long `statistics` waits for a thread that is busy or gone before it answers none.
 const STATISTICS_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// How often a thread's relief looks: well within the distance of two audio packets.
+const RELIEF_EVERY: Duration = Duration::from_millis(5);
 
 /// How often a thread wakes at least, so that it knows when it was asleep.
 const TICK_MS: u16 = 20;
@@ -225,7 +234,7 @@ impl Drop for RtpThreads {
             self.send(shard, Command::Stop);
         }
         for shard in &mut self.shards {
-            if let Some(thread) = shard.thread.take() {
+            for thread in shard.threads.drain(..) {
                 thread.join().ok();
             }
         }
@@ -290,7 +299,7 @@ struct Shard {
     commands: Sender<Command>,
     wake: Arc<EventFd>,
     epoll: Arc<Epoll>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Shard {
@@ -303,6 +312,7 @@ impl Shard {
             inbox,
             wake: Arc::clone(&wake),
             epoll: Arc::clone(&epoll),
+            buffer: vec![0; PACKET_BYTES_MAX + 1],
             shared: Arc::clone(shared),
             relay: Relay::new(),
             sockets: BTreeMap::new(),
@@ -310,39 +320,58 @@ impl Shard {
             held_until: None,
             is_stopped: false,
         };
-        let thread = thread::Builder::new().name(format!("rtp-{number}")).spawn(move || {
-            on_start();
-            worker.run();
-        })?;
-        Ok(Self { commands, wake, epoll, thread: Some(thread) })
+        let worker = Arc::new(Mutex::new(worker));
+        let cores = cores();
+        let core_of = |offset: usize| cores.get((2 * number + offset) % cores.len().max(1)).copied();
+        let threads = [("rtp", Hand::First), ("rtp-relief", Hand::Relief)].map(|(name, hand)| {
+            let (worker, epoll, core) = (Arc::clone(&worker), Arc::clone(&epoll), core_of(hand as usize));
+            thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
+                on_start();
+                stay_on(core);
+                hand.work(&worker, &epoll);
+            })
+        });
+        Ok(Self { commands, wake, epoll, threads: threads.into_iter().collect::<io::Result<_>>()? })
     }
 }
 
-/// The thread's end.
-struct Worker {
-    inbox: Receiver<Command>,
-    wake: Arc<EventFd>,
-    epoll: Arc<Epoll>,
-    shared: Arc<Shared>,
-    relay: Relay,
-    /// By even local port.
-    sockets: BTreeMap<u16, Arc<Sockets>>,
-    /// When it last woke up to do something.
-    awake_at: LocalTime,
-    /// It was asleep, and the node has not said yet that it goes on.
-    held_until: Option<LocalTime>,
-    is_stopped: bool,
+/// The cores that this process may use.
+fn cores() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect()
 }
 
-impl Worker {
-    fn run(mut self) {
+/// Keeps this thread on one core, so that its relief is never behind the same one. Where that is refused, the two are
+/// wherever the kernel puts them.
+fn stay_on(core: Option<usize>) {
+    let mut set = CpuSet::new();
+    if let Some(core) = core
+        && set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).is_err()
+    {
+        tracing::debug!(core, "an RTP thread cannot stay on its core");
+    }
+}
+
+/// Which of the two threads of a shard.
+#[derive(Clone, Copy)]
+enum Hand {
+    First = 0,
+    Relief = 1,
+}
+
+impl Hand {
+    fn work(self, worker: &Mutex<Worker>, epoll: &Epoll) {
         let mut ready = [EpollEvent::empty(); READY_MAX];
-        // One byte more than is relayed, so that a longer packet is told from one that just fits.
-        let mut buffer = vec![0; PACKET_BYTES_MAX + 1];
-        let tick = EpollTimeout::from(TICK_MS);
+        let tick = match self {
+            Self::First => EpollTimeout::from(TICK_MS),
+            Self::Relief => EpollTimeout::ZERO,
+        };
         let mut timeout = tick;
-        while !self.is_stopped {
-            let count = match self.epoll.wait(&mut ready, timeout) {
+        loop {
+            if matches!(self, Self::Relief) {
+                thread::sleep(RELIEF_EVERY);
+            }
+            let count = match epoll.wait(&mut ready, timeout) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
                 Err(error) => {
@@ -350,21 +379,53 @@ impl Worker {
                     return;
                 }
             };
-            let now = local_now();
-            self.notice_sleep(now);
-            let has_more = self.obey(now);
-            timeout = if has_more { EpollTimeout::ZERO } else { tick };
-            for event in ready.iter().take(count) {
-                match u16::try_from(event.data()) {
-                    Ok(local_port) => self.receive(now, local_port, &mut buffer),
-                    // The count of wake-ups says nothing that the inbox does not.
-                    Err(_) => drop(self.wake.read()),
-                }
+            let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+            let has_more = worker.round(ready.get(..count).unwrap_or_default());
+            if worker.is_stopped {
+                return;
             }
-            for learned in self.relay.learned() {
-                (self.shared.events)(RtpEvent::Learned(learned));
+            timeout = if has_more { EpollTimeout::ZERO } else { tick };
+        }
+    }
+}
+
+/// The threads' end.
+struct Worker {
+    inbox: Receiver<Command>,
+    wake: Arc<EventFd>,
+    epoll: Arc<Epoll>,
+    /// One byte more than is relayed, so that a longer packet is told from one that just fits.
+    buffer: Vec<u8>,
+    shared: Arc<Shared>,
+    relay: Relay,
+    /// By even local port.
+    sockets: BTreeMap<u16, Arc<Sockets>>,
+    /// When either thread last woke up to do something.
+    awake_at: LocalTime,
+    /// It was asleep, and the node has not said yet that it goes on.
+    held_until: Option<LocalTime>,
+    is_stopped: bool,
+}
+
+impl Worker {
+    /// What is to be done after one wait; tells whether commands are left.
+    fn round(&mut self, ready: &[EpollEvent]) -> bool {
+        let now = local_now();
+        self.notice_sleep(now);
+        let has_more = self.obey(now);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for event in ready {
+            match u16::try_from(event.data()) {
+                Ok(local_port) => self.receive(now, local_port, &mut buffer),
+                // The count of wake-ups says nothing that the inbox does not.
+                Err(_) => drop(self.wake.read()),
             }
         }
+        self.buffer = buffer;
+        for learned in self.relay.learned() {
+            (self.shared.events)(RtpEvent::Learned(learned));
+        }
+        has_more
     }
 
     /// Holds everything back after a sleep. What came meanwhile is read in this very round or the next ones, and lost.

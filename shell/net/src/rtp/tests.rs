@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -268,4 +269,26 @@ fn what_came_during_a_sleep_is_not_passed_on_until_the_node_says_so() {
     let mut buffer = [0; 4096];
     let marks: Vec<u8> = (0..2).map(|_| b.rtp.recv_from(&mut buffer).map(|_| buffer[3]).unwrap()).collect();
     assert!(marks[0] == 1 && marks[1] > 2, "{marks:?}");
+}
+
+/// The first thread's core is away: it does not come to run while packets do.
+#[test]
+fn a_relief_reads_what_nobody_else_does() {
+    static AWAY: AtomicBool = AtomicBool::new(true);
+    fn stay_away() {
+        let is_first = thread::current().name().is_some_and(|name| name == "rtp-0");
+        while is_first && AWAY.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let (sender, learned) = mpsc::channel();
+    let events = Box::new(move |event| sender.send(event).unwrap_or(()));
+    let bench = Bench { threads: RtpThreads::start_with(1, stay_away, events, 6 * PATIENCE).unwrap(), learned };
+    let (a, b) = (Phone::new(), Phone::new());
+    let a_port = bench.open(a.remote(), |_| None);
+    let b_port = bench.open(b.remote(), |_| Some(a_port.port));
+    bench.threads.update(Port { forward_to: Some(b_port.port), ..a_port.clone() }).unwrap();
+    talk(&a, a_port.port, &b, b_port.port);
+    AWAY.store(false, Ordering::Relaxed);
+    talk(&a, a_port.port, &b, b_port.port);
 }
