@@ -67,10 +67,14 @@ pub struct Record {
     /// `<seconds>.<call number>`, as Asterisk makes them.
     #[n(13)]
     pub unique_id: String,
+    /// Its end was a phone's doing, not a timer's: that holds whatever another node made of the call meanwhile.
+    #[n(14)]
+    #[cbor(default)]
+    pub ended_by_phone: bool,
 }
 
 /// One instant, in both times: the wall's for people, the cluster's for durations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Moment {
     #[n(0)]
     pub wall: WallTime,
@@ -83,6 +87,12 @@ impl Record {
     /// node notes, whose clock differs, or this one after its clock was set, stand as far from it as they were.
     pub fn moment(&self, cluster: ClusterTime) -> Moment {
         Moment { wall: self.started.wall + cluster.since(self.started.cluster), cluster }
+    }
+
+    /// Of two records of one call, made by two nodes that did not see each other, whether this one knows more.
+    pub fn outweighs(&self, other: &Self) -> bool {
+        let weight = |record: &Self| (record.ended_by_phone, record.answered.is_some(), record.ended);
+        weight(self) > weight(other)
     }
 
     /// Whole seconds from the INVITE to the end (Asterisk's `duration`).

@@ -90,11 +90,12 @@ pub(super) async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx
     sqlx::raw_sql(CREATE).execute(connection).await.map(drop)
 }
 
-/// Writes a record unless its identity is there already.
+/// Writes a record. One of the same call that is there already gives way: the log has only one for each call, and after
+/// a split that may be another one than a node had stored alone.
 pub(super) async fn insert(connection: &mut SqliteConnection, record: &Record) -> Result<(), sqlx::Error> {
     let start = utc_text(record.started);
     sqlx::query(
-        "INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(start.clone())
     .bind(&record.caller_id)

@@ -60,6 +60,7 @@ fn record(number: u64) -> Record {
         ended: Some(moment(number + 10)),
         disposition: Disposition::Answered,
         unique_id: format!("1700000000.{number}"),
+        ..Record::default()
     }
 }
 
@@ -79,6 +80,22 @@ fn stored(events: &Receiver<CdrEvent>, count: usize) -> Vec<String> {
         }
     }
     all
+}
+
+/// A node that was cut off has stored an end by a timer; after the split the call's real end comes.
+#[test]
+fn a_later_word_on_a_call_takes_the_place_of_the_earlier_one() {
+    let directory = Directory::new("ends");
+    let (store, events) = start(&directory.0);
+    let timed_out = Record { answered: None, ended: Some(moment(30)), disposition: Disposition::NoAnswer, ..record(7) };
+    let real = Record { ended: Some(moment(90)), ..record(7) };
+    for each in [&timed_out, &timed_out, &real, &real] {
+        store.store(each.clone());
+        stored(&events, 1);
+    }
+    let rows = directory.all();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].disposition.as_str(), rows[0].duration), ("ANSWERED", 83));
 }
 
 #[test]
@@ -127,7 +144,7 @@ fn an_unanswered_call_has_no_answer_and_bills_nothing() {
 }
 
 #[test]
-fn an_identity_is_stored_once_and_the_first_one_stays() {
+fn an_identity_is_stored_once_and_the_last_word_stays() {
     let directory = Directory::new("identity");
     let (store, events) = start(&directory.0);
     store.store(record(1));
@@ -139,7 +156,7 @@ fn an_identity_is_stored_once_and_the_first_one_stays() {
     store.store(Record { destination: "another".to_owned(), ..record(1) });
     assert_eq!(stored(&events, 1), [record(1).identity]);
     let rows = directory.all();
-    assert_eq!((rows.len(), rows[0].dst.as_str()), (1, "5002"));
+    assert_eq!((rows.len(), rows[0].dst.as_str()), (1, "another"));
 }
 
 #[test]
