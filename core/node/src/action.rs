@@ -94,6 +94,12 @@ pub enum Tell {
     SaidAgain {
         calls: usize,
     },
+    /// A split has healed: this is what the other side brought that this one did not have.
+    Merged {
+        calls: usize,
+        registrations: usize,
+        records: usize,
+    },
     /// Whether a death of this node would lose nothing, and for how long that was not so.
     Protected {
         unprotected: Duration,
@@ -121,6 +127,10 @@ impl fmt::Display for Tell {
                 write!(f, "peer is down, silent for {silent} ms (incarnation {:016x})", incarnation.0)
             }
             Self::SaidAgain { calls } => write!(f, "sent the last messages of {calls} calls again"),
+            Self::Merged { calls, registrations, records } => write!(
+                f,
+                "took over from the other side of the split: {calls} calls, {registrations} registrations, {records} records"
+            ),
             Self::Protected { unprotected } => {
                 write!(f, "protected again after {:.3} s", unprotected.as_secs_f64())
             }

@@ -2,6 +2,7 @@
 
 mod about;
 mod cause;
+mod merge;
 mod operator;
 mod peer;
 mod roles;
@@ -93,6 +94,10 @@ pub struct Node {
     protection: Protection,
     resend: VecDeque<CallNumber>,
     resend_at: Option<LocalTime>,
+    /// Since when we tell phones what the peer may not have; until it has everything again, whoever serves then.
+    alone_since: Option<ClusterTime>,
+    /// What the peer, which stays after a split, has still to take over.
+    offer: Option<merge::Offer>,
     /// Of each finished record: who has stored it.
     stored: BTreeMap<String, Stored>,
     stop_asked_by: Option<u64>,
@@ -167,6 +172,8 @@ impl Node {
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
             resend_at: None,
+            alone_since: None,
+            offer: None,
             stored: BTreeMap::new(),
             stop_asked_by: None,
             role_told: Role::default(),
@@ -302,10 +309,17 @@ impl Node {
         for output in self.pbx.take_outputs() {
             self.take_pbx_output(now, lsn, output);
         }
+        self.offer(now);
         self.tell_peer(now);
         self.watch_step(now);
         self.watch_protection(now);
         self.watch_stores(now);
+        if self.claimed && self.alone_since.is_none() && !self.waits_for_peer() {
+            // What phones have said since the peer was last heard, it may not have.
+            let peer = self.cluster.peer();
+            let since = if peer.up { now.local } else { peer.heard_at };
+            self.alone_since = Some(self.cluster.cluster_time(since));
+        }
         let gate = self.gate();
         let acked = self.peer_acked();
         let mut released = self.outbox.release(gate, acked);
@@ -342,6 +356,9 @@ impl Node {
     }
 
     fn journal(&mut self, position: base::Position, bytes: Vec<u8>) {
+        if self.offer.is_some() {
+            return;
+        }
         self.journal_bytes += bytes.len();
         self.actions.push(Action::JournalAppend { position, bytes });
         if self.journal_bytes > JOURNAL_BYTES_MAX {
@@ -433,6 +450,7 @@ impl Node {
         let lasted = now.local.since(self.protection.since);
         if on {
             self.protection.unprotected += lasted;
+            self.alone_since = None;
             self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
             self.store_records_again();
         } else {

@@ -16,6 +16,7 @@ mod dial;
 mod in_dialog;
 mod leg;
 mod media;
+mod merge;
 mod step;
 mod timeout;
 
@@ -33,6 +34,7 @@ use crate::record::Record;
 pub use begin::open;
 pub use in_dialog::ALLOW;
 pub use leg::{Leg, LegState, host_text};
+pub use merge::Testimony;
 pub use step::{Output, PortNumbers, Step};
 
 /// Contacts that one call rings at the same time. More are not rung.
@@ -125,6 +127,10 @@ pub struct Call {
     /// Why it ends (Q.850 cause), for the response to a caller who was never answered.
     #[n(6)]
     pub cause: u8,
+    /// When one of its phones last said something.
+    #[n(7)]
+    #[cbor(default)]
+    pub heard: ClusterTime,
 }
 
 /// A key under which the messages of a call are found.

@@ -12,4 +12,4 @@ pub mod qualify;
 pub mod record;
 pub mod registrar;
 
-pub use pbx::{CallView, Now, Output, Pbx, PhoneView, Settings};
+pub use pbx::{CallView, Merged, Now, Output, Pbx, PhoneView, Settings, Version, was_said_since};

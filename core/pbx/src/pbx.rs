@@ -4,6 +4,7 @@
 //! datagrams and timers; the standby feeds it the other's changes, which keep the indexes and media ports warm.
 
 mod apply;
+mod merge;
 mod requests;
 mod settle;
 mod views;
@@ -25,6 +26,7 @@ use crate::qualify::Qualify;
 use crate::record::Record;
 use crate::registrar::Registrar;
 
+pub use merge::{Merged, Version, was_said_since};
 pub use views::{CallView, PhoneView};
 
 /// What the PBX needs to know besides the files.

@@ -1,8 +1,10 @@
 //! The log, its snapshot and the stream that carries it; generic over what it carries.
 //!
-//! Read `store` and `entry` first (what is replicated), then `log` (its order), `session` (what two logs say to each
-//! other), `stream` (how it travels) and `peering` (a stream and a session that are reset together).
+//! Read `store` and `entry` first (what is replicated), then `log` (its order), `divergence` (what two logs have that
+//! went on apart), `session` (what two logs say to each other), `stream` (how it travels) and `peering` (a stream and a
+//! session that are reset together).
 
+pub mod divergence;
 pub mod entry;
 pub mod log;
 pub mod message;
@@ -13,6 +15,7 @@ pub mod session;
 pub mod store;
 pub mod stream;
 
+pub use divergence::{Orphans, Parted, Trail};
 pub use entry::{Entry, EntryError};
 pub use log::{AppendError, ApplyError, Checkpoint, Log, Recovery};
 pub use message::{Message, MessageError};

@@ -181,6 +181,21 @@ impl Log {
         self.cluster_time
     }
 
+    /// The position just before the oldest entry that the ring still has.
+    pub fn base(&self) -> Position {
+        self.base
+    }
+
+    /// The last position of this epoch that the ring reaches, the one before the ring included.
+    pub(crate) fn last_of(&self, epoch: Epoch) -> Option<Position> {
+        let after = self.ring.partition_point(|slot| slot.entry.position.epoch <= epoch);
+        let last = match after.checked_sub(1) {
+            Some(index) => self.ring.get(index)?.entry.position,
+            None => self.base,
+        };
+        (last.epoch == epoch).then_some(last)
+    }
+
     pub fn store(&self) -> &Store {
         &self.store
     }

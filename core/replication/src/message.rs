@@ -3,6 +3,7 @@
 use base::{ClusterTime, Epoch, Position, WallTime};
 use minicbor::{Decode, Decoder, Encode};
 
+use crate::divergence::{Trail, bounded_trail};
 use crate::entry::{ENTRY_BYTES_MAX, Entry, EntryError, bounded_deltas, check_deltas, encoded};
 use crate::store::{Checksums, Delta};
 
@@ -82,6 +83,9 @@ pub enum Message {
         cluster_time: ClusterTime,
         #[n(2)]
         wall: WallTime,
+        /// Where the leader's log has been: what the follower has beside it, it has alone.
+        #[cbor(n(3), decode_with = "bounded_trail", default)]
+        trail: Trail,
     },
     /// Leader: some objects of the snapshot.
     #[n(7)]

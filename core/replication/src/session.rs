@@ -11,6 +11,7 @@ use std::time::Duration;
 use base::{ClusterTime, Epoch, Position};
 use minicbor::{Decode, Encode};
 
+use crate::divergence::{Orphans, Trail};
 use crate::entry::{ENTRY_BYTES_MAX, Entry};
 use crate::log::Log;
 use crate::message::{Message, MessageError};
@@ -65,8 +66,9 @@ pub enum SessionEvent {
     /// Follower: this entry was applied to the log. Journal it, do what it takes to be ready to take over with it
     /// (relays open), then `confirm` its position.
     Applied(Entry),
-    /// Follower: the whole store was replaced by a verified snapshot. Rebuild from the log, then `confirm`.
-    Replaced,
+    /// Follower: the whole store was replaced by a verified snapshot. Rebuild from the log, then `confirm`. What the
+    /// log had beside the leader's is told, for the owner to offer it to the leader.
+    Replaced { orphans: Orphans },
     /// Follower: the leader has stopped at this position, which is ours, too, and hands over.
     HandedOver { position: Position },
     /// Follower: what we have differs from what the leader has, and we are out of step. A snapshot was asked for,
@@ -268,4 +270,6 @@ struct Incoming {
     wall: base::WallTime,
     #[n(3)]
     store: Store,
+    #[n(4)]
+    trail: Trail,
 }

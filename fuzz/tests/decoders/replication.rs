@@ -41,7 +41,12 @@ fn messages() -> Vec<Message> {
         Message::Welcome { attempt: 1, epoch: EPOCH },
         Message::Verify { position: position(12), checksums: checksums.clone() },
         Message::Applied { attempt: 1, position: position(12), in_step: true },
-        Message::SnapshotBegin { position: position(12), cluster_time: ClusterTime(1), wall: WallTime(1) },
+        Message::SnapshotBegin {
+            position: position(12),
+            cluster_time: ClusterTime(1),
+            wall: WallTime(1),
+            trail: Vec::new(),
+        },
         Message::Objects(objects.collect()),
         Message::SnapshotEnd { position: position(12), checksums },
         Message::HandOver { position: position(12) },
@@ -119,7 +124,8 @@ fn replication_session() {
         let (session, log) = mutator.one_of_mut(&mut ends);
         let before = log.position();
         let received = session.receive(input, log);
-        let replaced = received.iter().flatten().any(|event| matches!(event, replication::SessionEvent::Replaced));
+        let replaced =
+            received.iter().flatten().any(|event| matches!(event, replication::SessionEvent::Replaced { .. }));
         assert!(replaced || log.position() >= before);
         session.confirm(log.position());
         let _ = session.flush(log, &mut Stream::new(Incarnation(1), Incarnation(2), 1));
@@ -163,7 +169,8 @@ fn replication_stream() {
                     }
                     let before = log.position();
                     let events = to.datagram(now, &datagram, log);
-                    let replaced = events.iter().any(|event| matches!(event, replication::SessionEvent::Replaced));
+                    let replaced =
+                        events.iter().any(|event| matches!(event, replication::SessionEvent::Replaced { .. }));
                     assert!(replaced || log.position() >= before);
                 }
             }

@@ -1,9 +1,9 @@
 //! The peer: its heartbeats, its log, and what else the two nodes tell each other.
 
-use base::{Incarnation, Lsn};
+use base::{Incarnation, Lsn, Position};
 use cluster::{Heartbeat, Role};
 use minicbor::{Decode, Encode};
-use replication::{Peering, SessionEvent, SessionRole};
+use replication::{Parted, Peering, SessionEvent, SessionRole};
 
 use super::Node;
 use super::cause::Trigger;
@@ -24,13 +24,30 @@ const RECORDS_KEPT_MAX: usize = 50_000;
 
 /// What the nodes tell each other besides the log.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
-enum Note {
+pub(super) enum Note {
     /// The follower's store has these call records.
     #[n(0)]
     RecordsStored(#[n(0)] Vec<String>),
     /// An operator at the follower wants the role moved.
     #[n(1)]
     SwitchOver,
+    /// The follower served alone and has this beside the leader's log, which is to take it in; said again until it has.
+    #[n(2)]
+    Orphans {
+        #[n(0)]
+        number: u32,
+        /// The last position that both have.
+        #[n(1)]
+        fork: Position,
+        #[n(2)]
+        objects: Vec<Parted>,
+    },
+    /// The leader's log has what came under this number.
+    #[n(3)]
+    OrphansTaken {
+        #[n(0)]
+        number: u32,
+    },
 }
 
 impl Node {
@@ -96,10 +113,12 @@ impl Node {
                 self.journal(entry.position, entry.encode());
                 self.in_place(now, entry.position);
             }
-            SessionEvent::Replaced => {
+            SessionEvent::Replaced { orphans } => {
                 self.cluster.observe(self.log.cluster_time(), now.local);
                 self.rebuild(now);
-                self.checkpoint();
+                if self.nothing_to_offer(orphans) {
+                    self.checkpoint();
+                }
                 self.in_place(now, self.log.position());
             }
             SessionEvent::HandedOver { position } => {
@@ -139,8 +158,10 @@ impl Node {
             // What was told about stored records may be lost with the old conversation.
             self.store_records_again();
         }
-        // What this step applied is in place, and its actions come before the acknowledgement in their order.
-        peering.confirm(self.log.position());
+        if self.offer.is_none() {
+            // What this step applied is in place, and its actions come before the acknowledgement in their order.
+            peering.confirm(self.log.position());
+        }
         peering.flush(&self.log);
         while let Some(datagram) = peering.next_datagram(now.local) {
             self.send_to_peer(LOG, &datagram);
@@ -171,11 +192,14 @@ impl Node {
                     self.take_cluster_outputs(now, outputs);
                 }
             }
+            Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, &objects),
+            Ok(Note::OrphansTaken { number }) => self.orphans_taken(now, number),
+            // A note that a later version has.
             Err(_) => {}
         }
     }
 
-    fn send_note(&mut self, note: &Note) {
+    pub(super) fn send_note(&mut self, note: &Note) {
         if let Some(peering) = self.peering.as_mut() {
             // A full queue restarts the conversation with the next flush; records are told again then.
             let _ = peering.send_opaque(pbx::object::encode(note));

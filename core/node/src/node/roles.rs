@@ -82,6 +82,7 @@ impl Node {
             return;
         }
         self.claimed = true;
+        self.take_own_offer(now);
         let time = self.pbx_now(now);
         self.actions.push(Action::MediaTakenOver);
         self.resend = self.pbx.take_over(time).into();

@@ -9,6 +9,7 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod split;
 mod third_router;
 mod vrrp;
 
@@ -28,6 +29,8 @@ struct Pair {
     wire: Vec<(usize, Vec<u8>)>,
     /// Whether the wire carries the log, or heartbeats alone.
     log_passes: bool,
+    /// The wire carries nothing.
+    cut: bool,
     journal_writes: bool,
     tells: Vec<Tell>,
     answers: Vec<Answer>,
@@ -69,6 +72,7 @@ impl Pair {
             said: Default::default(),
             wire: Vec::new(),
             log_passes: true,
+            cut: false,
             journal_writes: true,
             tells: Vec::new(),
             answers: Vec::new(),
@@ -112,6 +116,9 @@ impl Pair {
     fn deliver(&mut self) {
         while !self.wire.is_empty() {
             let (to, bytes) = self.wire.remove(0);
+            if self.cut {
+                continue;
+            }
             if bytes.first() == Some(&peer::HEARTBEAT) || self.log_passes {
                 self.step(to, Event::Peer { link: 0, bytes });
             }

@@ -64,6 +64,7 @@ pub fn open(
         progress: Progress::Running,
         record,
         cause: cause::NORMAL_CLEARING,
+        heard: step.now,
     };
     call.advance(step);
     call
@@ -163,14 +164,20 @@ impl Call {
             return;
         }
         self.cause = cause;
-        self.caller.hang_up(step, status_of(cause));
+        self.hang_up(step);
+        self.record.ended = Some(self.record.moment(step.now));
+        self.record.disposition = self.disposition();
+        self.record.ended_by_phone = step.by_phone;
+        step.out.push(Output::Record(Box::new(self.record.clone())));
+    }
+
+    /// Tells every phone that is still in it that the call is over, for the cause that it has.
+    pub(super) fn hang_up(&mut self, step: &mut Step<'_>) {
+        self.caller.hang_up(step, status_of(self.cause));
         for callee in &mut self.callees {
             callee.hang_up(step, 487);
         }
         self.progress = Progress::Ended { at: step.now };
-        self.record.ended = Some(self.record.moment(step.now));
-        self.record.disposition = self.disposition();
-        step.out.push(Output::Record(Box::new(self.record.clone())));
     }
 
     fn disposition(&self) -> Disposition {

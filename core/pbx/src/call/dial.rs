@@ -141,7 +141,10 @@ impl Call {
             match output {
                 Said::Response(response) if response.status < 200 => self.progressing(step, index, &response),
                 Said::Response(response) if response.status < 300 => self.picked_up(step, index, &response),
-                Said::Response(response) => self.declined(step, index, response.status),
+                Said::Response(response) => {
+                    self.callees.iter_mut().skip(index).take(1).for_each(|leg| leg.left = true);
+                    self.declined(step, index, response.status);
+                }
                 Said::TimedOut => self.declined(step, index, 408),
                 Said::Send(_) | Said::Terminated | Said::Acked => {}
             }
@@ -232,6 +235,7 @@ impl Call {
             let mut said = Vec::new();
             client.response(response, step.now, &mut said);
             sends(said, step);
+            leg.left |= response.status >= 200 && method == Method::Bye;
         }
         leg.requests_sent.retain(|client| !client.is_terminated());
     }

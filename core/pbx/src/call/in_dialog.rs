@@ -57,6 +57,7 @@ impl Call {
         sends(said, step);
         leg.invites_received.retain(|invite| !invite.server.is_terminated());
         leg.close(step);
+        leg.left |= leg.state == LegState::Ended;
         // The answer to an offer of ours, made in a 2xx, comes with the ACK (RFC 3261 13.2.1).
         if leg.state == LegState::Answered
             && let Ok(answer) = Description::parse(&request.body)
@@ -75,6 +76,7 @@ impl Call {
         let pending = matches!(leg.state, LegState::Trying | LegState::Ringing);
         if side == Side::Caller && pending {
             leg.state = LegState::Ended;
+            leg.left = true;
             leg.respond_invite(step, 487, None);
             self.end(step, cause::NORMAL_CLEARING);
         }
@@ -112,6 +114,7 @@ impl Call {
             leg.hang_up(step, 487);
         }
         leg.state = LegState::Ended;
+        leg.left = true;
         let ends = match (side, &self.progress) {
             (Side::Caller, _) => true,
             (Side::Callee(index), Progress::Bridged { callee }) => usize::from(*callee) == index,

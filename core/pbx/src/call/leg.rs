@@ -121,6 +121,10 @@ pub struct Leg {
     /// The media address in the phone's SDP; what was learned instead is in `port`.
     #[cbor(n(18), with = "::media::address::optional_socket", has_nil)]
     pub signalled: Option<SocketAddr>,
+    /// The phone knows that it is out: it left or refused by itself, or has confirmed that we let it go.
+    #[n(19)]
+    #[cbor(default)]
+    pub left: bool,
 }
 
 impl Leg {
@@ -145,6 +149,7 @@ impl Leg {
             held: false,
             refused: None,
             signalled: None,
+            left: false,
         }
     }
 
@@ -303,9 +308,10 @@ impl Leg {
     pub fn resend(&self) -> Vec<Transmit> {
         let received = self.invites_received.iter().filter_map(|invite| invite.server.resend());
         // A phone that rings has said so. It says it again to whoever asks, but an INVITE that was answered
-        // provisionally should not come again (RFC 3261 17.1.1.2), and there are those that give up the call at it.
-        let rings =
-            |sent: &&InviteClient| self.state == LegState::Ringing && sent.state() == InviteClientState::Proceeding;
+        // provisionally should not come again (RFC 3261 17.1.1.2): there are those that give up the call at it, and one
+        // that was told to stop ringing would begin anew.
+        let rang = matches!(self.state, LegState::Ringing | LegState::Cancelling);
+        let rings = |sent: &&InviteClient| rang && sent.state() == InviteClientState::Proceeding;
         let sent = self.invite_sent.iter().filter(|sent| !rings(sent)).filter_map(InviteClient::resend);
         let ack = self.ack_sent.iter().map(|ack| Transmit {
             local: self.local,

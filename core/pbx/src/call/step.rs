@@ -29,6 +29,8 @@ pub enum Output {
 pub struct Step<'a> {
     pub now: ClusterTime,
     pub wall: WallTime,
+    /// It began with a phone's message, not with a timer.
+    pub by_phone: bool,
     pub configuration: &'a Configuration,
     pub registrar: &'a Registrar,
     /// The address that phones know us by, written into Contact, Via and SDP.

@@ -10,6 +10,7 @@ use super::{Call, Progress, Side};
 impl Call {
     /// Does everything that is due at `step.now`.
     pub fn timeout(&mut self, step: &mut Step<'_>) {
+        step.by_phone = false;
         for index in 0..self.callees.len() {
             self.invite_sent_timeout(step, index);
         }

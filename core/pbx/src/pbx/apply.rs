@@ -41,7 +41,8 @@ impl Pbx {
                 self.index(number, Some(now));
             }
             Object::Record(record) => {
-                if self.records.insert(record.identity.clone(), (*record).clone()).is_none() {
+                let before = self.records.insert(record.identity.clone(), (*record).clone());
+                if before.as_ref() != Some(&*record) {
                     self.outputs.push(Output::Record(record));
                 }
             }

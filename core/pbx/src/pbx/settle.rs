@@ -23,6 +23,7 @@ impl Pbx {
         let mut step = Step {
             now: now.cluster,
             wall: now.wall,
+            by_phone: true,
             configuration: &configuration,
             registrar: &self.registrar,
             service: self.settings.service,
@@ -30,7 +31,10 @@ impl Pbx {
             ports: &mut self.port_numbers,
             out: &mut said,
         };
-        let call = act(&mut step);
+        let mut call = act(&mut step);
+        if step.by_phone {
+            call.heard = now.cluster;
+        }
         self.keep(now, call);
         self.say(said);
     }

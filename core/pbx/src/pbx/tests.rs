@@ -18,6 +18,7 @@ use crate::configuration::load;
 
 pub(crate) mod bench;
 mod calls;
+mod merge;
 mod registrations;
 
 const SERVER: &str = "10.77.0.100:5060";
@@ -35,6 +36,8 @@ const EXTENSIONS_CONF: &str = "[ramais]\nexten => 5000,1,Dial(SIP/5000,25)\nexte
 struct World {
     pbx: Pbx,
     log: BTreeMap<(u8, String), Vec<u8>>,
+    /// The last value that each object was given.
+    written: BTreeMap<(u8, String), Vec<u8>>,
     time: ClusterTime,
     sent: Vec<Transmit>,
     records: Vec<Record>,
@@ -61,6 +64,7 @@ impl World {
         Self {
             pbx: new_pbx(0),
             log: BTreeMap::new(),
+            written: BTreeMap::new(),
             time: ClusterTime::from_millis(1_000_000),
             sent: Vec::new(),
             records: Vec::new(),
@@ -81,9 +85,13 @@ impl World {
 
     fn settle(&mut self) {
         for change in self.pbx.take_changes() {
+            let key = (change.kind, change.id);
             match change.value {
-                Some(value) => drop(self.log.insert((change.kind, change.id), value)),
-                None => drop(self.log.remove(&(change.kind, change.id))),
+                Some(value) => {
+                    self.written.insert(key.clone(), value.clone());
+                    self.log.insert(key, value);
+                }
+                None => drop(self.log.remove(&key)),
             }
         }
         for output in self.pbx.take_outputs() {

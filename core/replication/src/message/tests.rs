@@ -22,7 +22,10 @@ fn examples() -> Vec<(Message, &'static str)> {
         ),
         (Message::Verify { position, checksums: checksums.clone() }, "8204828282030109a104821901f402"),
         (Message::Applied { attempt: 2, position, in_step: true }, "820583028282030109f5"),
-        (Message::SnapshotBegin { position, cluster_time, wall }, "82068382820301090506"),
+        (
+            Message::SnapshotBegin { position, cluster_time, wall, trail: vec![position] },
+            "82068482820301090506818282030109",
+        ),
         (Message::Objects(deltas), "8207818182820461614107"),
         (Message::SnapshotEnd { position, checksums }, "8208828282030109a104821901f402"),
         (Message::HandOver { position }, "8209818282030109"),
@@ -38,6 +41,14 @@ fn encodings_stay_as_they_were() {
         assert_eq!(hex, golden, "{message:?}");
         assert_eq!(Message::decode(&bytes), Ok(message));
     }
+}
+
+/// The version before this field tells no trail.
+#[test]
+fn a_snapshot_of_an_older_version_is_read() {
+    let old = [0x82, 0x06, 0x83, 0x82, 0x82, 0x03, 0x01, 0x09, 0x05, 0x06];
+    let Ok(Message::SnapshotBegin { trail, .. }) = Message::decode(&old) else { panic!("not a snapshot") };
+    assert_eq!(trail, []);
 }
 
 #[test]

@@ -198,9 +198,9 @@ impl Follower {
                 }
                 Err(_) => false,
             },
-            Message::SnapshotBegin { position, cluster_time, wall } => {
+            Message::SnapshotBegin { position, cluster_time, wall, trail } => {
                 self.verified = None;
-                self.intake = Intake::Snapshot(Incoming { position, cluster_time, wall, store: Store::new() });
+                self.intake = Intake::Snapshot(Incoming { position, cluster_time, wall, store: Store::new(), trail });
                 true
             }
             Message::Verify { position, checksums } => {
@@ -232,14 +232,15 @@ impl Follower {
         events: &mut Vec<SessionEvent>,
     ) -> bool {
         let Intake::Snapshot(incoming) = std::mem::replace(&mut self.intake, Intake::Entries) else { return false };
-        let Incoming { position: begun, cluster_time, wall, store } = incoming;
+        let Incoming { position: begun, cluster_time, wall, store, trail } = incoming;
         if begun != position || *checksums != store.checksums() {
             counters.snapshots_failed += 1;
             return false;
         }
+        let orphans = log.orphans(&trail);
         log.replace(Checkpoint { position, cluster_time, wall, store });
         self.confirmed = None;
-        events.push(SessionEvent::Replaced);
+        events.push(SessionEvent::Replaced { orphans });
         true
     }
 }

@@ -123,7 +123,8 @@ impl Leader {
                 outbox.push_back(Message::Welcome { attempt, epoch: self.epoch });
                 if let Feed::Snapshot { checkpoint, .. } = &self.feed {
                     let Checkpoint { position, cluster_time, wall, .. } = *checkpoint;
-                    outbox.push_back(Message::SnapshotBegin { position, cluster_time, wall });
+                    let trail = log.trail();
+                    outbox.push_back(Message::SnapshotBegin { position, cluster_time, wall, trail });
                 }
                 if was_in_step {
                     events.push(SessionEvent::Acked { position: self.acked, in_step: false });

@@ -82,7 +82,7 @@ fn a_follower_that_comes_back_resumes_by_position() {
     logs.assert_in_step(A);
     assert_eq!((logs.session(A).counters().resumes, logs.session(A).counters().snapshots), (1, 0));
     assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Applied(_))), 50);
-    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 0);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced { .. })), 0);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_follower_with_another_history_takes_a_snapshot() {
     logs.follow(B);
     logs.run(100);
     logs.assert_in_step(A);
-    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 1);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced { .. })), 1);
     assert_eq!(logs.session(A).counters().snapshots, 1);
 }
 
@@ -140,7 +140,7 @@ fn twenty_thousand_objects_move_under_load_and_loss_in_bounded_memory() {
         logs.run(200);
         logs.assert_in_step(A);
         assert_eq!(logs.session(A).counters().snapshots, 1);
-        assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced)), 1);
+        assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced { .. })), 1);
         assert!(logs.queued_bytes_max < 1_000_000, "{}", logs.queued_bytes_max);
     }
 }
@@ -206,7 +206,7 @@ fn a_store_that_differs_is_found_and_replaced() {
     logs.assert_in_step(A);
     assert_eq!(logs.session(B).counters().differences, 1);
     assert_eq!(logs.count(B, |event| *event == SessionEvent::Differs), 1);
-    assert_eq!(logs.count(B, |event| *event == SessionEvent::Replaced), 1);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced { .. })), 1);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_store_that_was_replaced_counts_only_once_its_owner_has_rebuilt_from_it() {
     logs.lead(A, 1);
     logs.follow(B);
     logs.run(100);
-    assert_eq!(logs.count(B, |event| *event == SessionEvent::Replaced), 1);
+    assert_eq!(logs.count(B, |event| matches!(event, SessionEvent::Replaced { .. })), 1);
     assert!(!logs.session(A).in_step() && !logs.session(B).in_step());
     logs.ends[B].confirms = true;
     logs.run(10);
@@ -422,7 +422,12 @@ fn every_message_in_every_role_is_survived() {
         Message::Entry(entry),
         Message::Verify { position: position(1, 1), checksums: Default::default() },
         Message::Applied { attempt: 1, position: position(1, 1), in_step: true },
-        Message::SnapshotBegin { position: position(1, 7), cluster_time: ClusterTime(1), wall: WallTime(1) },
+        Message::SnapshotBegin {
+            position: position(1, 7),
+            cluster_time: ClusterTime(1),
+            wall: WallTime(1),
+            trail: Vec::new(),
+        },
         Message::Objects(vec![object(1, vec![1])]),
         Message::SnapshotEnd { position: position(1, 7), checksums: Default::default() },
         Message::HandOver { position: position(1, 1) },

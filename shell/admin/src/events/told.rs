@@ -20,6 +20,10 @@ pub fn of_tell(tell: &Tell) -> Option<Telling> {
             Telling::new("protected", text).with("unprotected_seconds", unprotected.as_secs_f64())
         }
         Tell::Unprotected { cause } => Telling::new("unprotected", text).with("cause", *cause),
+        Tell::Merged { calls, registrations, records } => Telling::new("merged", text)
+            .with("calls", *calls)
+            .with("registrations", *registrations)
+            .with("records", *records),
         Tell::HandOver { step } => Telling::new("hand_over", text).with("step", *step),
         Tell::Cluster(_) => Telling::new("cluster", text),
         Tell::Vrrp(notice) => Telling::new("vrrp", text).with("trouble", notice.is_trouble()),

@@ -1,0 +1,111 @@
+//! Two logs that went on from one position without each other: where they parted, and what one of them has since.
+
+use std::collections::BTreeMap;
+
+use base::{Epoch, Position};
+use minicbor::{Decode, Decoder, Encode, decode};
+
+use crate::log::Log;
+use crate::store::Key;
+
+#[cfg(test)]
+mod tests;
+
+/// Epochs that a trail goes back. A log that parted before them is not told what it had alone: its node was cut off
+/// while the roles changed more often than that.
+pub const TRAIL_MAX: usize = 64;
+
+/// Where a log has been: the position before its ring, then the end of each epoch in the ring, in order. The first is a
+/// single position; each further one stands for all positions of its epoch up to it. An epoch has one writer, so equal
+/// positions are equal entries.
+pub type Trail = Vec<Position>;
+
+/// What became of one object in a log after it had parted from another one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Parted {
+    #[n(0)]
+    pub key: Key,
+    /// The last value that it was given since; empty when it left without one.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub value: Vec<u8>,
+    /// It is gone.
+    #[n(2)]
+    pub gone: bool,
+}
+
+/// Everything that a log has alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Orphans {
+    /// The last position that both logs hold.
+    #[n(0)]
+    pub fork: Position,
+    /// By key; each key once.
+    #[n(1)]
+    pub objects: Vec<Parted>,
+}
+
+impl Log {
+    /// Where this log has been, for another one to find where it parted from it.
+    pub fn trail(&self) -> Trail {
+        let mut trail = vec![self.base()];
+        let mut begun: Option<Epoch> = None;
+        for position in self.entries_since(self.base().lsn).map(|entry| entry.position) {
+            match trail.last_mut().filter(|_| begun == Some(position.epoch)) {
+                Some(last) => *last = position,
+                None => trail.push(position),
+            }
+            begun = Some(position.epoch);
+        }
+        trail.split_off(trail.len().saturating_sub(TRAIL_MAX))
+    }
+
+    /// What this log has that the one with this trail has not. Nothing when that is unknown, because one of the rings
+    /// does not reach back to where they parted.
+    pub fn orphans(&self, trail: &[Position]) -> Orphans {
+        let Some(fork) = self.fork(trail) else { return Orphans::default() };
+        let objects = self.changes_since(fork).map(|changes| changes.into_values().collect()).unwrap_or_default();
+        Orphans { fork, objects }
+    }
+
+    /// What became of each object that changed here after `fork`; `None` when the ring does not reach back so far.
+    pub fn changes_since(&self, fork: Position) -> Option<BTreeMap<Key, Parted>> {
+        let mut changes: BTreeMap<Key, Parted> = BTreeMap::new();
+        for delta in self.resume_from(fork)?.flat_map(|entry| &entry.deltas) {
+            let parted = changes.entry(delta.key.clone()).or_insert_with(|| Parted {
+                key: delta.key.clone(),
+                value: Vec::new(),
+                gone: false,
+            });
+            parted.gone = delta.value.is_none();
+            if let Some(value) = &delta.value {
+                parted.value.clone_from(value);
+            }
+        }
+        Some(changes)
+    }
+
+    /// The latest position that this log and the one with this trail both hold.
+    fn fork(&self, trail: &[Position]) -> Option<Position> {
+        trail.iter().enumerate().rev().find_map(|(index, end)| {
+            let own = self.last_of(end.epoch)?;
+            let common = Position { epoch: end.epoch, lsn: own.lsn.min(end.lsn) };
+            let theirs = match index.checked_sub(1).and_then(|before| trail.get(before)) {
+                Some(before) => common.lsn > before.lsn,
+                None => common == *end,
+            };
+            (theirs && self.holds(common)).then_some(common)
+        })
+    }
+}
+
+/// Reads a trail within its bound.
+pub(crate) fn bounded_trail<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Trail, decode::Error> {
+    let mut trail = Trail::new();
+    for position in d.array_iter_with(context)? {
+        if trail.len() == TRAIL_MAX {
+            return Err(decode::Error::message("too long a trail"));
+        }
+        trail.push(position?);
+    }
+    Ok(trail)
+}
