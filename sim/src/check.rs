@@ -5,6 +5,7 @@ mod end;
 mod ending;
 mod records;
 mod silence;
+mod split;
 mod sweep;
 
 use phone::{CallKey, CallState, Method, Phone, PhoneEvent, Violation};
@@ -80,6 +81,12 @@ pub struct Checks {
     pub failure: Option<Failure>,
     /// The Dial timeout of the dialplan.
     pub ring_us: u64,
+    /// How far the machines' wall clocks were ever set wrong.
+    pub clocks_off_us: Vec<u64>,
+    /// The half of each phone while the network is apart.
+    halves: Option<Vec<usize>>,
+    /// The network was apart at some time.
+    had_split: bool,
     /// Longest silences that were heard around faults, for the summary.
     pub silences_us: Vec<(FaultKind, u64)>,
 }
@@ -96,6 +103,9 @@ impl Checks {
             refusals: Vec::new(),
             failure: None,
             ring_us,
+            clocks_off_us: Vec::new(),
+            halves: None,
+            had_split: false,
             silences_us: Vec::new(),
         }
     }
@@ -138,7 +148,7 @@ impl Checks {
     pub fn event(&mut self, now_us: u64, phone: usize, seen: &Phone, event: &PhoneEvent) {
         match event {
             PhoneEvent::State { call, state } => self.state(now_us, phone, seen, *call, *state),
-            PhoneEvent::Violation(violation) if is_harmless(violation) => {}
+            PhoneEvent::Violation(violation) if is_harmless(violation) || self.is_of_a_split(violation) => {}
             PhoneEvent::Violation(violation) => {
                 let text = format!("phone {} was misused: {violation}", self.name(phone));
                 self.fail(now_us, "violation", text);
@@ -183,6 +193,7 @@ impl Checks {
             let id = self.conversations.len() as u32 + 1;
             let mut conversation = Conversation::new(id, phone, callee, &record.number, now_us);
             conversation.sides[0].key = Some(key);
+            conversation.torn = self.tears(&conversation);
             self.conversations.push(conversation);
             return Some((self.conversations.len() - 1, 0));
         }
@@ -222,6 +233,9 @@ impl Checks {
     fn final_status(&mut self, now_us: u64, phone: usize, key: CallKey, method: Method, status: u16) {
         let Some((at, side)) = self.find(phone, key) else { return };
         let conversation = &mut self.conversations[at];
+        if conversation.torn {
+            return;
+        }
         let over_us = conversation.over_us();
         let other_gave_up = conversation.sides[1 - side].gave_up_us.is_some();
         let is_first_invite = method == Method::Invite && side == 0 && conversation.sides[0].up_us.is_none();

@@ -48,6 +48,8 @@ pub struct Conversation {
     pub refused_us: Option<u64>,
     /// The final status of the caller's INVITE.
     pub invite_status: Option<u16>,
+    /// Its two phones could not reach each other for some of its time: what became of it is nobody's fault.
+    pub torn: bool,
 }
 
 impl Side {
@@ -94,6 +96,7 @@ impl Conversation {
             refused: None,
             refused_us: None,
             invite_status: None,
+            torn: false,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Handset {
     pub user: String,
     pub address: SocketAddr,
     pub media_address: SocketAddr,
+    /// Which half of the network it is in, should that fall apart.
+    pub segment: usize,
     pub timer_at_us: Option<u64>,
     /// An audio tick is scheduled.
     pub ticking: bool,
@@ -56,7 +58,17 @@ impl Handset {
             answer: plan.answer,
             seed,
         });
-        Self { phone, user, address, media_address, timer_at_us: None, ticking: false, voice: None, seed }
+        Self {
+            phone,
+            user,
+            address,
+            media_address,
+            segment: index % 2,
+            timer_at_us: None,
+            ticking: false,
+            voice: None,
+            seed,
+        }
     }
 
     /// Begins to speak and listen for a call, unless it does already.

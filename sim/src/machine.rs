@@ -13,6 +13,11 @@ use crate::disk::Disk;
 /// How often a daemon tells its parent that it is alive and what a death would mean.
 pub const STAMP_EVERY_US: u64 = 20_000;
 
+/// Clocks drift by so many microseconds in a second at most: a cheap crystal.
+pub const DRIFT_MAX_PPM: i64 = 100;
+
+const MILLION: i64 = 1_000_000;
+
 /// What the daemon last told its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
@@ -99,10 +104,14 @@ pub struct Machine {
     pub powered: bool,
     /// Its cable is plugged in.
     pub connected: bool,
+    /// Nothing comes in on the links to the other machine, which hears this one all the same.
+    pub deaf: bool,
     /// The whole machine stands still with its daemon, its kernel too.
     pub asleep: bool,
     pub boot: u64,
     pub booted_at_us: u64,
+    /// How much too fast its monotonic clock goes, in millionths; slow when negative.
+    drift_ppm: i64,
     /// How far its wall clock is off, in microseconds.
     pub wall_skew_us: u64,
     /// The service address is on its interface.
@@ -121,13 +130,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(wall_skew_us: u64, booted_at_us: u64) -> Self {
+    pub fn new(wall_skew_us: u64, booted_at_us: u64, drift_ppm: i64) -> Self {
         Self {
             powered: true,
             connected: true,
+            deaf: false,
             asleep: false,
             boot: 1,
             booted_at_us,
+            drift_ppm,
             wall_skew_us,
             has_address: false,
             claim: None,
@@ -142,7 +153,19 @@ impl Machine {
 
     /// This machine's monotonic clock.
     pub fn local(&self, now_us: u64) -> LocalTime {
-        LocalTime(now_us.saturating_sub(self.booted_at_us))
+        let up_us = now_us.saturating_sub(self.booted_at_us);
+        LocalTime(up_us.saturating_add_signed(up_us as i64 * self.drift_ppm / MILLION))
+    }
+
+    /// When this machine's monotonic clock will show that time.
+    pub fn at_us(&self, local: LocalTime) -> u64 {
+        let up_us = i128::from(local.0) * i128::from(MILLION) / i128::from(MILLION + self.drift_ppm);
+        self.booted_at_us.saturating_add(up_us as u64)
+    }
+
+    /// The other machine's packets reach it.
+    pub fn hears(&self) -> bool {
+        self.is_reachable() && !self.deaf
     }
 
     pub fn is_reachable(&self) -> bool {

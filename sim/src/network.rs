@@ -36,17 +36,33 @@ pub struct Network {
     pub to_phones: Quality,
     /// By link, then by the machine that sends.
     pub links: [[Quality; 2]; LINKS_MAX],
-    /// The machine to which the switch sends what is for the service address.
-    pub learned: Option<usize>,
+    /// The machine to which each segment's switch sends what is for the service address.
+    pub learned: [Option<usize>; 2],
+    /// The two segments are apart: each has a machine and some of the phones.
+    pub split: bool,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { from_phones: QUIET, to_phones: QUIET, links: [[QUIET; 2]; LINKS_MAX], learned: None }
+        Self { from_phones: QUIET, to_phones: QUIET, links: [[QUIET; 2]; LINKS_MAX], learned: [None; 2], split: false }
     }
 }
 
 impl Network {
+    /// Whether this machine and whoever is in this segment can reach each other. Machine and segment have one number.
+    pub fn joins(&self, machine: usize, segment: usize) -> bool {
+        !self.split || machine == segment
+    }
+
+    /// The neighbours that can hear a machine learn that it has the service address.
+    pub fn told_by(&mut self, machine: usize) {
+        for segment in 0..2 {
+            if self.joins(machine, segment) {
+                self.learned[segment] = Some(machine);
+            }
+        }
+    }
+
     fn quality(&self, path: Path) -> Quality {
         match path {
             Path::FromPhones => self.from_phones,

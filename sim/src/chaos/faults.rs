@@ -31,9 +31,17 @@ pub enum Trouble {
     /// The whole machine does, as a paused virtual machine.
     SleepActive,
     SleepStandby,
+    /// The network falls into two halves, both of which go on with a node and phones of their own.
+    Split,
+    /// The links between the machines break in one direction.
+    DeafActive,
+    DeafStandby,
+    /// Somebody sets the clock of a machine.
+    ClockActive,
+    ClockStandby,
 }
 
-pub const ALL: [Trouble; 15] = [
+pub const ALL: [Trouble; 20] = [
     Trouble::KillActive,
     Trouble::KillStandby,
     Trouble::PowerActive,
@@ -49,6 +57,11 @@ pub const ALL: [Trouble; 15] = [
     Trouble::FreezeStandby,
     Trouble::SleepActive,
     Trouble::SleepStandby,
+    Trouble::Split,
+    Trouble::DeafActive,
+    Trouble::DeafStandby,
+    Trouble::ClockActive,
+    Trouble::ClockStandby,
 ];
 
 enum Phase {
@@ -154,6 +167,19 @@ impl Faults {
                 self.healing(world.now_us + us + PROTECTED_US);
                 return;
             }
+            Trouble::DeafActive | Trouble::DeafStandby => {
+                machine = if trouble == Trouble::DeafActive { active } else { standby };
+                world.deafen(machine);
+                true
+            }
+            Trouble::ClockActive | Trouble::ClockStandby => {
+                world.set_clock(if trouble == Trouble::ClockActive { active } else { standby });
+                false
+            }
+            Trouble::Split => {
+                world.fall_apart();
+                true
+            }
             Trouble::StopActive | Trouble::StopStandby => {
                 machine = if trouble == Trouble::StopActive { active } else { standby };
                 world.stop(machine);
@@ -195,6 +221,8 @@ impl Faults {
                 world.wires(None);
                 patience_us = PROTECTED_LOSSY_US;
             }
+            Trouble::DeafActive | Trouble::DeafStandby => world.undeafen(machine),
+            Trouble::Split => world.come_together(),
             Trouble::StopActive | Trouble::StopStandby => world.start_again(machine),
             _ => {}
         }

@@ -52,7 +52,8 @@ impl Checks {
         if !phone.state().is_over() {
             self.fail(now_us, "stuck", format!("phone {name} is still {:?}", phone.state()));
         }
-        if let Some(violation) = phone.violations().iter().find(|violation| !super::is_harmless(violation)) {
+        let harmful = |violation: &&phone::Violation| !super::is_harmless(violation) && !self.is_of_a_split(violation);
+        if let Some(violation) = phone.violations().iter().find(harmful) {
             self.fail(now_us, "violation", format!("phone {name} was misused: {violation}"));
         }
         let every_us = u64::from(phone.config().register_every_s) * 1_000_000;
@@ -68,7 +69,8 @@ impl Checks {
     fn deaf(&mut self, now_us: u64) {
         let long_us = 10 * self.audio_us + 400_000;
         let is_deaf = |flow: &Flow| flow.lasted_us > long_us && flow.packets == 0;
-        let deaf = self.conversations.iter().find(|call| call.sides.iter().any(|side| is_deaf(&side.flow)));
+        let deaf =
+            self.conversations.iter().find(|call| !call.torn && call.sides.iter().any(|side| is_deaf(&side.flow)));
         if let Some(call) = deaf {
             let text = format!("call {}: a side never heard the other", call.id);
             self.fail(now_us, "silence", text);

@@ -10,6 +10,9 @@ const RING_TOLERANCE_US: u64 = 2_000_000;
 impl Checks {
     pub(super) fn ended(&mut self, now_us: u64, at: usize, side: usize, reason: EndReason) {
         let conversation = &self.conversations[at];
+        if conversation.torn {
+            return;
+        }
         let other = &conversation.sides[1 - side];
         let rang_out = self.rang_out(now_us, at);
         let somebody_gave_up = other.gave_up_us.is_some() || conversation.gave_up_us().is_some();

@@ -56,8 +56,8 @@ impl Checks {
                 .iter()
                 .filter(|conversation| self.source(conversation) == source && conversation.number == destination)
                 .collect();
-            let mut records: Vec<&RecordLine> =
-                store.iter().filter(|record| record.source == source && record.destination == destination).collect();
+            let of_pair = store.iter().filter(|record| record.source == source && record.destination == destination);
+            let mut records: Vec<RecordLine> = of_pair.map(|record| self.by_true_clock(record, &calls)).collect();
             records.sort_by_key(|record| record.started_us);
             self.compare(&source, &destination, &calls, &records)?;
         }
@@ -68,25 +68,48 @@ impl Checks {
         self.name(conversation.caller().phone.unwrap_or(usize::MAX)).to_owned()
     }
 
-    fn compare(&self, source: &str, to: &str, calls: &[&Conversation], records: &[&RecordLine]) -> Result<(), String> {
-        let mut left = records.iter().peekable();
+    fn compare(&self, source: &str, to: &str, calls: &[&Conversation], records: &[RecordLine]) -> Result<(), String> {
+        let mut left: Vec<&RecordLine> = records.iter().collect();
         // Of a call that ended with its challenge the server knows nothing.
-        for call in calls.iter().filter(|call| call.was_taken()) {
-            let late_us = self.late_us(call.began_us);
-            let begins_before = |record: &&RecordLine| {
-                record.started_us + CLOSE_US >= call.began_us && record.started_us <= call.began_us + late_us
-            };
-            match left.next_if(|record| begins_before(record)) {
-                Some(record) => self.same(call, record)?,
+        for call in calls.iter().filter(|call| call.was_taken() && !call.torn) {
+            match left.iter().position(|record| self.begins_with(record.started_us, call)) {
+                Some(at) => self.same(call, left.remove(at))?,
                 None => return Err(format!("call {} from {source} to {to} has no record", call.id)),
             }
         }
-        match left.next() {
+        // A call between the halves of a split network has one record, if either half took it.
+        for call in calls.iter().filter(|call| call.torn) {
+            let until_us = call.over_us().unwrap_or(call.began_us) + LATE_LOSSY_US;
+            let within = |record: &&RecordLine| (call.began_us..until_us).contains(&(record.started_us + CLOSE_US));
+            if let Some(at) = left.iter().position(within) {
+                left.remove(at);
+            }
+        }
+        match left.first() {
             Some(record) => Err(format!(
                 "record {} from {source} to {to}, started at {} us, belongs to no call: doubled or made up",
                 record.identity, record.started_us
             )),
             None => Ok(()),
+        }
+    }
+
+    fn begins_with(&self, started_us: u64, call: &Conversation) -> bool {
+        started_us + CLOSE_US >= call.began_us && started_us <= call.began_us + self.late_us(call.began_us)
+    }
+
+    /// The record as a clock would have it that nobody ever set wrong: all its times count from its start.
+    fn by_true_clock(&self, record: &RecordLine, calls: &[&Conversation]) -> RecordLine {
+        let fits = |off_us: &u64| {
+            let started_us = record.started_us.checked_sub(*off_us);
+            started_us.is_some_and(|started_us| calls.iter().any(|call| self.begins_with(started_us, call)))
+        };
+        let off_us = [0].into_iter().chain(self.clocks_off_us.iter().copied()).find(fits).unwrap_or(0);
+        RecordLine {
+            started_us: record.started_us - off_us,
+            answered_us: record.answered_us.map(|at| at.saturating_sub(off_us)),
+            ended_us: record.ended_us.map(|at| at.saturating_sub(off_us)),
+            ..record.clone()
         }
     }
 

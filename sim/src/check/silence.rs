@@ -54,7 +54,7 @@ impl Checks {
 
     /// Audio with another mark than the expected one, or with none, came to this phone.
     pub fn foreign(&mut self, now_us: u64, phone: usize, mark: Option<Mark>) {
-        if mark.is_some_and(|mark| self.is_former_party(now_us, phone, mark)) {
+        if mark.is_some_and(|mark| self.is_former_party(now_us, phone, mark) || self.is_of_torn(now_us, mark)) {
             return;
         }
         let name = self.name(phone).to_owned();
@@ -75,7 +75,7 @@ impl Checks {
         let flow = &mut self.conversations[at].sides[side].flow;
         flow.longest_us = flow.longest_us.max(gap_us);
         let usual_us = self.audio_us + self.jitter_us;
-        if gap_us <= usual_us {
+        if gap_us <= usual_us || self.conversations[at].torn {
             return;
         }
         let (kind, outage_us) = self.allowance(from_us, to_us);

@@ -29,7 +29,7 @@ impl Checks {
         let prompt_us = self.prompt_us(now_us);
         let told_us = if lossy { PROMPT_LOSSY_US } else { RINGING_TOLD_US };
         let ring_us = self.ring_us + RINGING_OVER_US.max(if lossy { prompt_us } else { 0 });
-        let live = self.conversations.iter().filter(|conversation| !conversation.is_over());
+        let live = self.conversations.iter().filter(|conversation| !conversation.is_over() && !conversation.torn);
         let stuck = live.filter_map(|conversation| {
             // Nobody sends a lost 180 again.
             let rung = conversation.callee().ringing_us;

@@ -1,6 +1,5 @@
 //! The shell of a node: events in, actions out and carried out one after another. A crash may come between any two.
 
-use node::base::LocalTime;
 use node::cluster::Durable;
 use node::pbx::record::Record;
 use node::{Action, Event, Tell};
@@ -67,7 +66,7 @@ impl World {
             Action::Yield => self.machines[machine].give_address_back(),
             Action::TellNeighbours { .. } => {
                 if self.machines[machine].is_reachable() {
-                    self.network.learned = Some(machine);
+                    self.network.told_by(machine);
                 }
             }
             Action::JournalAppend { position, bytes } => {
@@ -118,7 +117,7 @@ impl World {
     }
 
     fn peer_send(&mut self, machine: usize, link: u8, bytes: Vec<u8>) {
-        if !self.machines[machine].is_reachable() {
+        if !self.machines[machine].is_reachable() || self.network.split {
             return;
         }
         for delay_us in self.network.transit(&mut self.random, Path::Link { link, from: machine }).into_iter().flatten()
@@ -132,10 +131,11 @@ impl World {
         let now_us = self.now_us;
         let late_us = 15 + self.random.below(150);
         let of = &mut self.machines[machine];
-        let booted = of.booted_at_us;
-        let Some(daemon) = of.daemon.as_mut().filter(|daemon| daemon.pause.is_none()) else { return };
-        let Some(LocalTime(due)) = daemon.node.next_timeout() else { return };
-        let at_us = due.saturating_add(booted).max(now_us) + late_us;
+        let Some(due) = of.daemon.as_ref().filter(|it| it.pause.is_none()).and_then(|it| it.node.next_timeout()) else {
+            return;
+        };
+        let at_us = of.at_us(due).max(now_us) + late_us;
+        let Some(daemon) = of.daemon.as_mut() else { return };
         if daemon.timer_at_us.is_none_or(|armed| armed > at_us) {
             daemon.timer_at_us = Some(at_us);
             let life = daemon.life;
@@ -216,7 +216,7 @@ impl World {
             Some(plant) => plant.record_identity(machine, &record),
             None => record.identity.clone(),
         };
-        self.machines[machine].records.entry(identity).or_insert(record);
+        self.machines[machine].records.insert(identity, record);
         self.tell(machine, life, Event::RecordsStored { identities: vec![told] });
     }
 

@@ -12,16 +12,23 @@ use crate::network::Path;
 use crate::queue::Happening;
 
 impl World {
-    /// The machine that gets what is for the service address: the one that the switch believes in, if it has the
-    /// address and can be reached.
-    fn serving(&self) -> Option<usize> {
-        let machine = self.network.learned?;
+    /// The machine that gets what is for the service address: the one that the sender's switch believes in, if it has
+    /// the address and can be reached.
+    fn serving(&self, source: SocketAddr) -> Option<usize> {
+        let handset = self.handsets.iter().find(|it| it.address == source || it.media_address == source)?;
+        let machine = self.network.learned[handset.segment]?;
         let of = &self.machines[machine];
-        (of.is_reachable() && of.has_address).then_some(machine)
+        (of.has_address && of.is_reachable() && self.network.joins(machine, handset.segment)).then_some(machine)
+    }
+
+    /// Without the address nothing can leave for the phones: that is a fence.
+    fn speaks_to_phones(&self, machine: usize) -> bool {
+        let of = &self.machines[machine];
+        of.has_address && of.is_reachable()
     }
 
     pub(super) fn service_gets(&mut self, local_port: u16, source: SocketAddr, mut bytes: Vec<u8>) {
-        let Some(machine) = self.serving() else { return };
+        let Some(machine) = self.serving(source) else { return };
         let local = self.machines[machine].local(self.now_us);
         let Some(daemon) = self.machines[machine].daemon.as_mut() else { return };
         let life = daemon.life;
@@ -49,10 +56,10 @@ impl World {
     }
 
     fn media_out(&mut self, machine: usize, destination: SocketAddr, bytes: Vec<u8>) {
-        if !self.machines[machine].is_reachable() || !self.machines[machine].has_address {
+        let Some(phone) = self.handsets.iter().position(|handset| handset.media_address == destination) else { return };
+        if !self.speaks_to_phones(machine) || !self.network.joins(machine, self.handsets[phone].segment) {
             return;
         }
-        let Some(phone) = self.handsets.iter().position(|handset| handset.media_address == destination) else { return };
         let ways = self.network.transit(&mut self.random, Path::ToPhones);
         if ways[0].is_none() {
             self.network_lost(phone);
@@ -69,15 +76,18 @@ impl World {
         }
     }
 
-    /// A SIP datagram of a node. Without the address it cannot leave: that is a fence.
+    /// A SIP datagram of a node.
     pub(super) fn send(&mut self, machine: usize, local: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
-        if !self.machines[machine].is_reachable() || !self.machines[machine].has_address {
+        if !self.speaks_to_phones(machine) {
             return;
         }
         let Some(phone) = self.handsets.iter().position(|handset| handset.address == destination) else {
             let text = format!("node {machine} sends to {destination}, where nobody is: {}", first_line(&bytes));
             return self.checks.fail(self.now_us, "stray", text);
         };
+        if !self.network.joins(machine, self.handsets[phone].segment) {
+            return;
+        }
         for delay_us in self.network.transit(&mut self.random, Path::ToPhones).into_iter().flatten() {
             self.after(delay_us, Happening::ToPhone { phone, source: local, bytes: bytes.clone() });
         }
@@ -89,7 +99,7 @@ impl World {
     }
 
     pub(super) fn peer_gets(&mut self, machine: usize, link: u8, bytes: Vec<u8>) {
-        if !self.machines[machine].is_reachable() {
+        if !self.machines[machine].hears() {
             return;
         }
         let bytes = match self.plant.as_mut() {
@@ -101,7 +111,7 @@ impl World {
     }
 
     pub(super) fn farewell(&mut self, machine: usize, incarnation: Incarnation) {
-        if !self.machines[machine].is_reachable() {
+        if !self.machines[machine].hears() {
             return;
         }
         let Some(life) = self.machines[machine].daemon.as_ref().map(|daemon| daemon.life) else { return };
@@ -110,7 +120,7 @@ impl World {
 
     pub(super) fn say_farewell(&mut self, machine: usize, boot: u64, incarnation: Incarnation) {
         let of = &self.machines[machine];
-        if !of.is_reachable() || of.boot != boot {
+        if !of.is_reachable() || of.boot != boot || self.network.split {
             return;
         }
         for link in 0..self.plan.links {

@@ -27,6 +27,9 @@ const POWER_OFF_US: u64 = 4_000_000;
 const CUT_US: u64 = 4_000_000;
 const LONG_CUT_US: u64 = 40_000_000;
 
+/// How far a clock is set wrong, so that no two settings of one world can be taken for each other.
+const CLOCK_STEP_US: u64 = 1_200_000_000;
+
 /// When the copies of a farewell leave.
 const FAREWELLS_US: [u64; 3] = [0, 2_000, 10_000];
 
@@ -246,6 +249,45 @@ impl World {
         if let Some(life) = life.filter(|_| self.cuts_drop_carrier()) {
             self.after(1_000, Happening::Carrier { machine, life, up: true });
         }
+    }
+
+    /// The links break in one direction: this machine hears nothing of the other one any more, which hears it.
+    pub fn deafen(&mut self, machine: usize) {
+        self.machines[machine].deaf = true;
+        self.trace(|| format!("machine {machine}: does not hear the other one"));
+        self.checks.fault(self.now_us, FaultKind::Cut);
+    }
+
+    pub fn undeafen(&mut self, machine: usize) {
+        self.machines[machine].deaf = false;
+        self.trace(|| format!("machine {machine}: can hear the other one again"));
+        self.checks.fault(self.now_us, FaultKind::Heal);
+    }
+
+    /// Somebody sets a machine's clock, wrong or right.
+    pub fn set_clock(&mut self, machine: usize) {
+        let steps = self.checks.clocks_off_us.len() as u64;
+        let right = self.machines[machine].wall_skew_us >= CLOCK_STEP_US;
+        let skew_us = if right { 0 } else { CLOCK_STEP_US * (1 + steps) };
+        self.machines[machine].wall_skew_us = skew_us;
+        self.trace(|| format!("machine {machine}: its clock is set, {} s off", skew_us / 1_000_000));
+        self.checks.clocks_off_us.push(skew_us);
+        self.checks.fault(self.now_us, FaultKind::Standby);
+    }
+
+    /// The network falls into two halves, each with a machine and some of the phones.
+    pub fn fall_apart(&mut self) {
+        self.network.split = true;
+        self.trace(|| "the network falls apart".to_owned());
+        let segments = self.handsets.iter().map(|handset| handset.segment).collect();
+        self.checks.fell_apart(self.now_us, segments);
+    }
+
+    /// The two halves are one again.
+    pub fn come_together(&mut self) {
+        self.network.split = false;
+        self.trace(|| "the network is whole again".to_owned());
+        self.checks.came_together(self.now_us);
     }
 
     pub fn has_bad_wires(&self) -> bool {

@@ -6,6 +6,7 @@ use phone::PhoneCommand;
 
 use super::{WALL_US, World};
 use crate::check::{Census, RecordLine, Told};
+use crate::machine::Machine;
 
 /// How long a pair may need to be protected again after the last repair.
 const PROTECTED_AGAIN_US: u64 = 8_000_000;
@@ -22,10 +23,11 @@ impl World {
         let roles: Vec<Role> =
             self.machines.iter().filter_map(|of| of.daemon.as_ref()).map(|it| it.node.role()).collect();
         let both = roles.contains(&Role::Active) && roles.contains(&Role::Standby);
-        both && self
-            .machines
-            .iter()
-            .all(|of| of.connected && of.daemon.as_ref().is_some_and(|it| it.pause.is_none() && it.node.is_protected()))
+        let well = |of: &Machine| {
+            let daemon = of.daemon.as_ref();
+            of.hears() && daemon.is_some_and(|it| it.pause.is_none() && it.node.is_protected())
+        };
+        both && !self.network.split && self.machines.iter().all(well)
     }
 
     pub fn active(&self) -> Option<usize> {
@@ -34,7 +36,7 @@ impl World {
 
     /// Waits until both machines are well and the pair is protected again, which must not take long then.
     pub fn wait_protected(&mut self) {
-        let well = |world: &Self| world.machines.iter().all(|of| of.is_reachable() && !of.asleep && !of.stopped);
+        let well = |world: &Self| world.machines.iter().all(|of| of.hears() && !of.asleep && !of.stopped);
         self.run_until(REPAIRED_US, well);
         if !self.run_until(PROTECTED_AGAIN_US, Self::is_protected_pair) {
             let text = format!("the pair is not protected again after {} s", PROTECTED_AGAIN_US / 1_000_000);

@@ -14,7 +14,7 @@ use phone::PhoneCommand;
 use super::{Plan, SERVICE, SERVICE_PORT, START_US, SWEEP_US, World, service};
 use crate::check::Checks;
 use crate::handset::{FIRST_NUMBER, Handset};
-use crate::machine::{Daemon, Machine};
+use crate::machine::{DRIFT_MAX_PPM, Daemon, Machine};
 use crate::network::Network;
 use crate::queue::{Happening, Queue};
 
@@ -33,8 +33,9 @@ impl World {
             .collect();
         let users = handsets.iter().map(|handset| handset.user.clone()).collect();
         let machine = |random: &mut Random, index: u64| {
+            let drift_ppm = random.below(2 * DRIFT_MAX_PPM as u64 + 1) as i64 - DRIFT_MAX_PPM;
             // One has been up for a while when the other one boots.
-            Machine::new(random.below(20_000), START_US - 1_000_000 - index * 700_000_000)
+            Machine::new(random.below(20_000), START_US - 1_000_000 - index * 700_000_000, drift_ppm)
         };
         let machines = [machine(&mut random, 0), machine(&mut random, 1)];
         let mut world = Self {
