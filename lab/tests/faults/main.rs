@@ -57,4 +57,5 @@ faults! {
     disk_full: "disk-full",
     disk_slow: "slow-disk",
     clock_set: "clock-step",
+    switch_fallen_in_two: "split-and-heal",
 }
