@@ -127,6 +127,7 @@ pub struct Machine {
     pub disk: Disk,
     /// The store of call records, unique by identity.
     pub records: BTreeMap<String, Record>,
+    pub store_busy_until_us: u64,
 }
 
 impl Machine {
@@ -148,6 +149,7 @@ impl Machine {
             daemon: None,
             disk: Disk::default(),
             records: BTreeMap::new(),
+            store_busy_until_us: 0,
         }
     }
 

@@ -85,8 +85,12 @@ impl World {
                 self.after(delay_us, Happening::DurableKept { machine, life, durable });
             }
             Action::StoreRecord(record) => {
-                let delay_us = 1_000 + self.random.below(6_000);
-                self.after(delay_us, Happening::RecordStored { machine, life, record });
+                let at_us = self.now_us + 1_000 + self.random.below(6_000);
+                // One after another: the store has one thread.
+                let busy_until_us = &mut self.machines[machine].store_busy_until_us;
+                *busy_until_us = at_us.max(*busy_until_us + 1);
+                let at_us = *busy_until_us;
+                self.queue.push(at_us, Happening::RecordStored { machine, life, record });
             }
             Action::LoadPbx { asked_by } => self.after(5_000, Happening::PbxRead { machine, life, asked_by }),
             Action::Reply { number, answer } => {
