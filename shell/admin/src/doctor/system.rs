@@ -27,6 +27,7 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
     findings.extend(processes(patient));
     findings.push(real_time_share(sysctl("kernel.sched_rt_runtime_us"), sysctl("kernel.sched_rt_period_us")));
     findings.push(fair_server(kernel_file("/sys/kernel/debug/sched/fair_server/cpu0/runtime")));
+    findings.push(preemption(kernel_file("/sys/kernel/debug/sched/preempt"), kernel_file("/proc/cmdline")));
     findings
 }
 
@@ -230,6 +231,23 @@ fn fair_server(runtime_ns: Option<String>) -> Finding {
     }
 }
 
+/// Without preemption a core that writes to a disk on behalf of somebody runs nobody else for tens of milliseconds,
+/// whatever the priority. `mode` is the kernel's list with the present one in parentheses.
+fn preemption(mode: Option<String>, command_line: Option<String>) -> Finding {
+    const CHECK: &str = "preemption";
+    let present = |text: String| Some(text.split_once('(')?.1.split_once(')')?.0.to_owned());
+    let booted = |text: String| text.split_whitespace().find_map(|word| word.strip_prefix("preempt=").map(str::to_owned));
+    match mode.and_then(present).or_else(|| command_line.and_then(booted)).as_deref() {
+        Some("none") => Finding::warning(
+            CHECK,
+            "the kernel does not preempt itself: a busy disk may keep real-time tasks waiting for tens of milliseconds",
+            "boot with preempt=full, or echo full into /sys/kernel/debug/sched/preempt",
+        ),
+        Some(mode) => Finding::ok(CHECK, mode),
+        None => Finding::unknown(CHECK, "the kernel's mode cannot be read (debugfs)"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
@@ -282,5 +300,10 @@ mod tests {
         let share = |runtime: &str| real_time_share(Some(runtime.into()), Some("1000000".into())).verdict;
         assert_eq!((share("950000"), share("-1"), share("0")), (Verdict::Ok, Verdict::Ok, Verdict::Problem));
         assert_eq!(fair_server(Some("200000000".into())).verdict, Verdict::Warning);
+        let mode = |mode: Option<&str>, booted: &str| preemption(mode.map(str::to_owned), Some(booted.into())).verdict;
+        assert_eq!(mode(Some("(none) voluntary full"), ""), Verdict::Warning);
+        assert_eq!(mode(Some("none voluntary (full)"), "quiet preempt=none"), Verdict::Ok);
+        assert_eq!(mode(None, "quiet preempt=none ro"), Verdict::Warning);
+        assert_eq!(mode(None, "quiet"), Verdict::Unknown);
     }
 }
