@@ -14,6 +14,7 @@ mod statistics;
 mod storm;
 mod strike;
 mod trial;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,10 @@ pub struct DrillArguments {
     /// How long a flood lasts.
     #[arg(long, default_value_t = 60)]
     pub flood_seconds: u64,
+    /// For the fault `upgrade`: what both nodes run before it, such as the program of the release before; the present
+    /// one when it is not given.
+    #[arg(long, value_name = "PROGRAM")]
+    pub previous: Option<PathBuf>,
     /// Prints one JSON document at the end and nothing else.
     #[arg(long)]
     pub json: bool,
@@ -141,7 +146,7 @@ fn one_trial(
     let result = result.unwrap_or_else(|error| TrialResult::broken(error.chain()));
     display.result(&result);
     if result.is_clean() {
-        *scene = Some(current);
+        *scene = Some(current).filter(|scene| scene.ground() != Ground::Previous);
     } else {
         let kept = current.keep_files();
         display.nodes_at_failure(&kept);
@@ -150,7 +155,7 @@ fn one_trial(
 }
 
 const fn phone_count(arguments: &DrillArguments, ground: Ground) -> u32 {
-    let apart = if matches!(ground, Ground::Halves) { calls::APART } else { 0 };
+    let apart = if matches!(ground, Ground::Halves | Ground::Previous) { calls::APART } else { 0 };
     arguments
         .calls
         .saturating_add(arguments.held)

@@ -128,6 +128,11 @@ impl Node {
         })
     }
 
+    /// Installs another program: the node runs it from its next start on.
+    pub fn install(&mut self, binary: &Path) {
+        self.binary = binary.to_owned();
+    }
+
     /// Puts the PBX's files of another folder in the place of the ones it has.
     pub fn use_pbx_files(&self, folder: &Path) -> Result<(), LabError> {
         let own = self.pbx_directory();
@@ -235,6 +240,11 @@ impl Node {
     /// Asks this node for a planned switchover.
     pub fn switchover(&self) -> Result<(), LabError> {
         process::run(&mut self.operator_command("switchover"), "", COMMAND_LIMIT).map(|_| ())
+    }
+
+    /// Takes this node out of service; with `--end` puts it back.
+    pub fn drain(&self, arguments: &[&str]) -> Result<(), LabError> {
+        process::run(self.operator_command("drain").args(arguments), "", COMMAND_LIMIT).map(|_| ())
     }
 
     /// What another command of the operator prints with `--json`.

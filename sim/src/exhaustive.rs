@@ -80,6 +80,9 @@ pub fn run(
 ) -> Outcome {
     let mut plan = call.plan(seed);
     plan.trace = trace;
+    if let Some(plant) = &plant {
+        plan.levels = plant.levels();
+    }
     let mut world = World::new(plan);
     world.plant = plant;
     world.come_up();

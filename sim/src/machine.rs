@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use node::base::{Epoch, Incarnation, LocalTime};
+use node::base::{Epoch, Incarnation, Level, LocalTime};
 use node::cluster::Role;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
@@ -114,6 +114,8 @@ pub struct Machine {
     drift_ppm: i64,
     /// How far its wall clock is off, in microseconds.
     pub wall_skew_us: u64,
+    /// What the program that is installed on it can read.
+    pub level: Level,
     /// The service address is on its interface.
     pub has_address: bool,
     /// The parent's: the epoch for which the address was claimed.
@@ -131,7 +133,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(wall_skew_us: u64, booted_at_us: u64, drift_ppm: i64) -> Self {
+    pub fn new(wall_skew_us: u64, booted_at_us: u64, drift_ppm: i64, level: Level) -> Self {
         Self {
             powered: true,
             connected: true,
@@ -141,6 +143,7 @@ impl Machine {
             booted_at_us,
             drift_ppm,
             wall_skew_us,
+            level,
             has_address: false,
             claim: None,
             last_stamp: Stamp::default(),

@@ -2,11 +2,13 @@
 //! node and its shell: the product has no switch for any of them.
 
 mod commit;
+mod levels;
 mod messages;
 mod omissions;
 mod relays;
 mod resync;
 
+use node::base::Level;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
 use node::{Action, Event, Node, Now};
@@ -28,6 +30,11 @@ pub trait Plant: Send {
     /// Whether each node is to get a twin, made of the very same things.
     fn wants_twins(&self) -> bool {
         false
+    }
+
+    /// What the program on each machine can read.
+    fn levels(&self) -> [Level; 2] {
+        [Level::OWN; 2]
     }
 
     /// A daemon has started on this machine.
@@ -93,9 +100,10 @@ pub enum Planted {
     HoldNotFollowed,
     TagChanged,
     MediaPortChanged,
+    NewFieldToOldPeer,
 }
 
-pub const ALL: [Planted; 16] = [
+pub const ALL: [Planted; 17] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -112,6 +120,7 @@ pub const ALL: [Planted; 16] = [
     Planted::HoldNotFollowed,
     Planted::TagChanged,
     Planted::MediaPortChanged,
+    Planted::NewFieldToOldPeer,
 ];
 
 /// What came of a planted fault.
@@ -144,6 +153,7 @@ impl Planted {
             Self::HoldNotFollowed => "hold-not-followed",
             Self::TagChanged => "tag-changed",
             Self::MediaPortChanged => "media-port-changed",
+            Self::NewFieldToOldPeer => "new-field-to-old-peer",
         }
     }
 
@@ -176,6 +186,9 @@ impl Planted {
             Self::HoldNotFollowed => "the standby's media ports stay as they were first opened",
             Self::TagChanged => "a survivor puts a tag of its own into the To of its responses",
             Self::MediaPortChanged => "a survivor's answers name another media port than the open one",
+            Self::NewFieldToOldPeer => {
+                "the heartbeats of an older standby claim that it can read all that the newer node writes"
+            }
         }
     }
 
@@ -197,6 +210,7 @@ impl Planted {
             Self::HoldNotFollowed => Box::new(Omitted::new(Omission::PortUpdates)),
             Self::TagChanged => Box::new(messages::Reworded::new(messages::Word::Tag)),
             Self::MediaPortChanged => Box::new(messages::Reworded::new(messages::Word::MediaPort)),
+            Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
         }
     }
 
@@ -210,7 +224,7 @@ impl Planted {
             Self::ResyncWithoutChecksum => (Reference::Cancelled, Death::Cut),
             Self::RelaysSwapped => (Reference::TwoAtOnce, Death::Kill),
             Self::FarewellIgnored | Self::NeighboursNotTold => (Reference::CallerHangsUp, Death::Kill),
-            Self::RecordNotStored => (Reference::Busy, Death::Kill),
+            Self::RecordNotStored | Self::NewFieldToOldPeer => (Reference::Busy, Death::Kill),
             Self::CallNotJournaled => (Reference::Answered, Death::Alone),
             Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
             Self::HoldNotFollowed => (Reference::Held, Death::Kill),

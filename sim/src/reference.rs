@@ -1,5 +1,6 @@
 //! The ten reference calls of the exhaustive run, told as what people do, and what must work after any fault.
 
+use node::base::Level;
 use phone::{AnswerPolicy, PhoneCommand};
 
 use crate::exhaustive::Death;
@@ -95,6 +96,7 @@ impl Reference {
             audio_us: 20_000,
             ring_s: DIAL_S,
             qualify: false,
+            levels: [Level::OWN; 2],
             trace: false,
         }
     }

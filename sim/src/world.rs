@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use node::base::{Random, WallTime};
+use node::base::{Level, Random, WallTime};
 use node::pbx::configuration::{Configuration, Loaded};
 use node::{Answer, Event, Now};
 
@@ -57,6 +57,8 @@ pub struct Plan {
     pub ring_s: u64,
     /// Phones are probed with OPTIONS.
     pub qualify: bool,
+    /// What the program on each machine can read, at first.
+    pub levels: [Level; 2],
     pub trace: bool,
 }
 

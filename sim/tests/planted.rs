@@ -43,3 +43,8 @@ fn resync_without_checksum() {
 fn relays_swapped() {
     caught(Planted::RelaysSwapped);
 }
+
+#[test]
+fn new_field_to_old_peer() {
+    caught(Planted::NewFieldToOldPeer);
+}

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use admin::cdr::CdrRow;
 use admin::cli::{CdrArguments, Command, KeyArguments, StatusArguments};
@@ -28,9 +29,13 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Key(arguments) => key(arguments, &mut out).map(|()| true),
         Command::Check(arguments) => check::run(arguments, &mut out).map_err(report),
         Command::Doctor(arguments) => admin::doctor::run(arguments, doctor::probe, colours, &mut out).map_err(report),
-        Command::Status(StatusArguments { node, watch: true }) => {
+        Command::Status(StatusArguments { node, watch: true, .. }) => {
             let terminal = stdout().is_terminal();
             admin::watch::run(node, colours, terminal, &mut out).map(|()| true).map_err(report)
+        }
+        Command::Status(StatusArguments { node, until_protected: Some(seconds), .. }) => {
+            let limit = Duration::from_secs(*seconds);
+            admin::wait::until_protected(node, limit, colours, &mut out).map_err(report)
         }
         Command::Status(StatusArguments { node, .. }) => {
             operate::run(Operator::Status, node, colours, &mut out).map_err(report)
@@ -43,6 +48,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Switchover(arguments) => {
             operate::run(Operator::SwitchOver, arguments, colours, &mut out).map_err(report)
         }
+        Command::Drain(arguments) => admin::wait::drain(arguments, colours, &mut out).map_err(report),
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
         Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
     };

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admin::events::Telling as Told;
-use base::{Epoch, LocalTime};
+use base::{Epoch, Level, LocalTime};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::{local_now, random, random_bytes, wall_now};
 use net::link::{Link, Received};
@@ -113,6 +113,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         service: setup.service,
         secret: setup.secret()?,
         vrrp: setup.vrrp.clone(),
+        level: Level::OWN,
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());

@@ -13,16 +13,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base::{ClusterTime, Epoch, Incarnation, LocalTime, NodeIndex, Position};
+use base::{ClusterTime, Epoch, Incarnation, Level, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
 use crate::clock::ClusterClock;
-use crate::heartbeat::{Heartbeat, Reach, Role, VERSION};
+use crate::heartbeat::{Drain, Heartbeat, Reach, Role};
 use crate::neighbours::Schedule;
-use crate::output::{Notice, Output, SwitchOverRefused};
+use crate::output::{Notice, Output};
 use crate::peer::{Arrival, Peer, PeerView};
 use crate::timing::Timing;
 
+mod drain;
 mod role;
 #[cfg(test)]
 mod tests;
@@ -69,9 +70,12 @@ pub struct Settings {
     pub timing: Timing,
     #[n(6)]
     pub restart: Option<ResumeActive>,
+    /// What this program can read: the peer is told.
+    #[n(20)]
+    pub level: Level,
 }
 
-/// What the disk remembers of epochs.
+/// What the disk remembers of epochs, of the peer, and of the operator's wishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Durable {
     /// The greatest one known: of the last `EpochKnown` that was written and of the journal's last entry.
@@ -80,6 +84,13 @@ pub struct Durable {
     /// The last `ReserveEpoch` that was written. It may have been used, so it is not used again after a restart.
     #[n(1)]
     pub reserved: Epoch,
+    /// What the peer could read when it was last heard; `None` before that.
+    #[n(2)]
+    pub peer_level: Option<Level>,
+    /// What an operator has said last.
+    #[n(3)]
+    #[cbor(default)]
+    pub drain: Drain,
 }
 
 /// The machine. Its owner calls each input with the present local time, which never runs backwards.
@@ -172,6 +183,9 @@ pub struct Cluster {
     /// Where our VRRP adverts come from.
     #[n(32)]
     router: Option<IpAddr>,
+    /// An operator wants this node out of service.
+    #[n(40)]
+    drain: Drain,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -230,6 +244,7 @@ impl Cluster {
             reached_since: None,
             uncertain_until: LocalTime::ZERO,
             router: None,
+            drain: durable.drain,
             settings,
         }
     }
@@ -364,22 +379,12 @@ impl Cluster {
         out
     }
 
-    /// An operator wants the other node to serve.
-    pub fn switch_over(&mut self, now: LocalTime) -> Result<Vec<Output>, SwitchOverRefused> {
-        self.may_hand_over()?;
-        let mut out = Vec::new();
-        self.forgive_own_stall(now, &mut out);
-        self.begin_hand_over(now, &mut out);
-        self.finish(now, &mut out);
-        Ok(out)
-    }
-
     /// The active node has stopped at `position`, which is ours, too, and hands over to us.
     pub fn handed_over(&mut self, now: LocalTime, position: Position) -> Vec<Output> {
         let mut out = Vec::new();
         self.forgive_own_stall(now, &mut out);
         self.position = position;
-        if self.role == Role::Standby && self.carrier && !self.leaving {
+        if self.role == Role::Standby && self.carrier && !self.leaving && self.drain != Drain::Never {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
             self.reached_since = Some(now);
@@ -524,7 +529,7 @@ impl Cluster {
     fn next_heartbeat(&mut self, now: LocalTime) -> Heartbeat {
         self.sequence += 1;
         Heartbeat {
-            version: VERSION,
+            level: self.settings.level,
             incarnation: self.incarnation,
             sequence: self.sequence,
             index: self.settings.index,
@@ -545,6 +550,7 @@ impl Cluster {
             name: self.settings.name.clone(),
             reach: self.reach(now),
             router: self.router,
+            drain: self.drain.is_on().then_some(self.drain),
         }
     }
 

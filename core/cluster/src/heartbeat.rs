@@ -2,14 +2,11 @@
 
 use std::net::IpAddr;
 
-use base::{ClusterTime, Epoch, Incarnation, NodeIndex, Position};
+use base::{ClusterTime, Epoch, Incarnation, Level, NodeIndex, Position};
 use minicbor::{Decode, Decoder, Encode};
 
 #[cfg(test)]
 mod tests;
-
-/// The version of the heartbeat's meaning. Fields may be added under new numbers without a new version.
-pub const VERSION: u16 = 1;
 
 /// The longest encoded heartbeat; it fits a datagram on any link with room for encryption. Longer ones are refused.
 pub const HEARTBEAT_BYTES_MAX: usize = 512;
@@ -32,11 +29,51 @@ pub enum Role {
     Active,
 }
 
+/// Whether an operator wants the node out of service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode)]
+#[cbor(index_only)]
+pub enum Drain {
+    /// It serves as it comes.
+    #[default]
+    #[n(0)]
+    Ended,
+    /// It stands by, and serves only where nobody else can.
+    #[n(1)]
+    Drained,
+    /// It does not serve whatever happens.
+    #[n(2)]
+    Never,
+    /// As `Drained`, and while nobody else can serve it takes no new calls.
+    #[n(3)]
+    Calls,
+}
+
+impl Drain {
+    /// The node is wanted out of service, in whatever way.
+    pub fn is_on(self) -> bool {
+        self != Self::Ended
+    }
+}
+
+/// A way to be out that a later version has is the mildest one to us: a heartbeat that cannot be read is a peer that
+/// is not there.
+impl<'b, C> Decode<'b, C> for Drain {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Ok(match d.u32()? {
+            0 => Self::Ended,
+            2 => Self::Never,
+            3 => Self::Calls,
+            _ => Self::Drained,
+        })
+    }
+}
+
 /// One heartbeat. The shell authenticates it; the machine refuses replays by incarnation and sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Heartbeat {
+    /// What the node can read, and writes at most; 0 in no node that was ever released.
     #[n(0)]
-    pub version: u16,
+    pub level: Level,
     #[n(1)]
     pub incarnation: Incarnation,
     /// Grows with each heartbeat of the incarnation; the copies on several links share one number.
@@ -83,6 +120,9 @@ pub struct Heartbeat {
     /// Where its VRRP adverts come from, if it sends any: they are the pair's and no foreign router's.
     #[n(17)]
     pub router: Option<IpAddr>,
+    /// Whether an operator wants it out of service; `None` where nobody does, as before there was such a wish.
+    #[n(20)]
+    pub drain: Option<Drain>,
 }
 
 /// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.

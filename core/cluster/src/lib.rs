@@ -14,7 +14,7 @@ pub mod vrrp;
 
 pub use clock::ClusterClock;
 pub use cluster::{Cluster, Durable, Failback, ResumeActive, Settings};
-pub use heartbeat::{Heartbeat, HeartbeatError, Reach, Role};
+pub use heartbeat::{Drain, Heartbeat, HeartbeatError, Reach, Role};
 pub use output::{Notice, Output, SwitchOverRefused};
 pub use peer::{Link, PeerView};
 pub use timing::Timing;

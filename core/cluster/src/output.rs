@@ -63,8 +63,10 @@ pub enum Notice {
     SameIndex { index: NodeIndex },
     /// A heartbeat of a life of the peer that is over, or from a link that does not exist, was refused.
     HeartbeatRefused { incarnation: Incarnation, link: u8 },
-    /// A hand-over came while we were no standby.
+    /// A hand-over came while we were no standby, or an operator wants us out whatever happens.
     HandOverRefused,
+    /// The role is free, but an operator has said that we never take it.
+    DrainedForGood,
 }
 
 impl fmt::Display for Notice {
@@ -88,7 +90,10 @@ impl fmt::Display for Notice {
             Self::HeartbeatRefused { incarnation, link } => {
                 write!(f, "refused an old heartbeat of incarnation {:016x} on link {link}", incarnation.0)
             }
-            Self::HandOverRefused => f.write_str("a hand-over came while we were no standby"),
+            Self::HandOverRefused => f.write_str("a hand-over came while we were no standby that may take it"),
+            Self::DrainedForGood => {
+                f.write_str("the role is free, but this node is drained for good: end that with `tandem drain --end`")
+            }
         }
     }
 }
@@ -104,6 +109,8 @@ pub enum SwitchOverRefused {
     PeerNotInStep,
     #[error("the peer's interface has no carrier")]
     PeerWithoutCarrier,
+    #[error("the peer is drained: end that there with `tandem drain --end`")]
+    PeerDrained,
     #[error("a hand-over is under way")]
     UnderWay,
     #[error("this node has no peer")]

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base::{Epoch, Incarnation, LocalTime, NodeIndex, Position};
+use base::{Epoch, Incarnation, Level, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
-use crate::heartbeat::{Heartbeat, Role};
+use crate::heartbeat::{Drain, Heartbeat, Role};
 
 /// Former lives of the peer that are remembered. A heartbeat of one forgotten could only pass while the peer is down,
 /// and the link's own handshake stands before it.
@@ -55,6 +55,12 @@ pub struct PeerView {
     /// Where its VRRP adverts come from.
     #[n(15)]
     pub router: Option<IpAddr>,
+    /// What it can read.
+    #[n(20)]
+    pub level: Level,
+    /// Whether it is wanted out of service, as of its last heartbeat even when it is down.
+    #[n(21)]
+    pub drain: Drain,
 }
 
 /// One link to the peer.
@@ -201,6 +207,8 @@ impl Peer {
             heard_at: now,
             links,
             router: heartbeat.router,
+            level: heartbeat.level,
+            drain: heartbeat.drain.unwrap_or_default(),
         };
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use base::{Epoch, Incarnation, Position};
-use cluster::{Durable, Notice};
+use base::{Epoch, Incarnation, Level, Position};
+use cluster::{Drain, Durable, Notice};
 use media::relay::Port;
 use pbx::record::Record;
 use replication::Checkpoint;
@@ -113,6 +113,18 @@ pub enum Tell {
     HandOver {
         step: &'static str,
     },
+    /// An operator has taken this node out of service, or put it back.
+    Drain(Drain),
+    /// What the pair writes from now on, and what this node could.
+    Level {
+        level: Level,
+        own: Level,
+    },
+    /// The peer cannot read anything that this program can write.
+    PeerTooOld {
+        peer: Level,
+        oldest: Level,
+    },
     Trouble(String),
 }
 
@@ -138,6 +150,19 @@ impl fmt::Display for Tell {
             Self::Cluster(notice) => notice.fmt(f),
             Self::Vrrp(notice) => notice.fmt(f),
             Self::HandOver { step } => write!(f, "hand-over: {step}"),
+            Self::Drain(drain) => f.write_str(match drain {
+                Drain::Ended => "an operator has put this node back into service",
+                Drain::Drained => "an operator has taken this node out of service",
+                Drain::Never => "an operator has taken this node out of service for good",
+                Drain::Calls => "an operator lets the calls come to an end; new ones are refused",
+            }),
+            Self::Level { level, own } if level < own => {
+                write!(f, "writes at level {level} of {own}, because the peer can read no more")
+            }
+            Self::Level { level, .. } => write!(f, "writes at level {level}, as both nodes can"),
+            Self::PeerTooOld { peer, oldest } => {
+                write!(f, "the peer's program is too old: it reads level {peer}, and this one writes {oldest} at least")
+            }
             Self::Trouble(text) => f.write_str(text),
         }
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
+use cluster::Drain;
 use pbx::configuration::Loaded;
 
 /// This machine's clocks at the instant of the event.
@@ -56,6 +57,8 @@ pub enum Operator {
     Phones,
     Calls,
     SwitchOver,
+    /// This node is to be out of service in this way, or not any more.
+    Drain(Drain),
     Reload,
     /// The node is being shut down: hand over if there is somebody to hand over to.
     Stop,

@@ -2,6 +2,8 @@
 
 mod about;
 mod cause;
+mod drain;
+mod level;
 mod merge;
 mod operator;
 mod peer;
@@ -13,9 +15,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{ClusterTime, Incarnation, LocalTime, Lsn, NodeIndex, Random};
+use base::{ClusterTime, Incarnation, Level, LocalTime, Lsn, NodeIndex, Random};
 use cluster::vrrp::Router;
-use cluster::{Cluster, Durable, Failback, ResumeActive, Role, Timing};
+use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Timing};
 use pbx::call::CallNumber;
 use pbx::configuration::{Configuration, Loaded};
 use pbx::{Output as PbxOutput, Pbx};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// What other routers of the link are told of us; `None` where there are none.
     pub vrrp: Option<cluster::vrrp::Settings>,
+    /// What this program can read and writes at most: `Level::OWN`, or less where an older one is played.
+    pub level: Level,
 }
 
 /// What the disk remembers.
@@ -101,6 +105,8 @@ pub struct Node {
     /// Of each finished record: who has stored it.
     stored: BTreeMap<String, Stored>,
     stop_asked_by: Option<u64>,
+    /// A stop waits so long for a peer that is catching up.
+    stop_waits_until: Option<LocalTime>,
     acquaintance: about::Acquaintance,
     /// The role as of the last step that the cluster had something to say in.
     role_told: Role,
@@ -142,6 +148,7 @@ impl Node {
             failback: settings.failback,
             timing: settings.timing,
             restart: settings.restart,
+            level: settings.level,
         };
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
@@ -176,12 +183,15 @@ impl Node {
             offer: None,
             stored: BTreeMap::new(),
             stop_asked_by: None,
+            stop_waits_until: None,
             role_told: Role::default(),
             acquaintance: about::Acquaintance::default(),
             trigger: cause::Trigger::default(),
             resending: 0,
             actions: Vec::new(),
         };
+        node.pbx.set_levels(node.settings.level, node.level());
+        node.pbx.set_closed(durable.drain == Drain::Calls);
         node.rebuild(now);
         node
     }
@@ -244,7 +254,8 @@ impl Node {
         let hold = if self.claimed && !self.journal_late { self.outbox.deadline() } else { None };
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
-        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router].into_iter().flatten().min()
+        let stop = self.stop_waits_until;
+        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop].into_iter().flatten().min()
     }
 
     pub fn role(&self) -> Role {
@@ -328,6 +339,7 @@ impl Node {
             released.retain(|action| !matches!(action, Action::StoreRecord(_)));
         }
         self.actions.extend(released);
+        self.stop_when_ready(now);
         if self.cluster.is_handing_over() {
             self.hand_over_when_ready(now);
         }
@@ -441,6 +453,7 @@ impl Node {
             Role::Standby => self.cluster.peer().up && self.standby_in_step(),
             Role::Starting => false,
         };
+        let on = on && self.standby_may_serve();
         if on != self.protection.on {
             self.protection_changed(now, on);
         }
@@ -482,9 +495,13 @@ impl Node {
     }
 
     fn unprotected_because(&self) -> &'static str {
-        match (self.settings.links, self.cluster.peer().up) {
+        let peer = self.cluster.peer();
+        match (self.settings.links, peer.up) {
             (0, _) => "this node has no peer",
+            (_, false) if peer.drain.is_on() => "the peer is drained and down",
             (_, false) => "the peer is down",
+            _ if !self.peer_can_read() => "the peer's program is too old for this one: upgrade it",
+            _ if !self.standby_may_serve() => "the node that stands by is drained for good",
             _ if self.lagging => "the peer does not keep up",
             _ if self.has_given_up() => "the two nodes keep differing; restart the standby",
             _ if self.cluster.role() == Role::Starting => "starting",

@@ -22,6 +22,12 @@ pub struct Status {
     pub protected: bool,
     /// Why not, if not.
     pub unprotected_because: Option<String>,
+    /// An operator has taken a node out of service, and that is why.
+    #[serde(default)]
+    pub unprotected_on_purpose: bool,
+    /// This node is out of service: `drained`, `never` (serves in no case) or `calls` (takes no new ones).
+    #[serde(default)]
+    pub drain: Option<String>,
     /// `<number>.<node>`
     pub epoch: String,
     /// Age of the oldest change that the peer has not acknowledged; on the standby 0 while in step.
@@ -44,6 +50,9 @@ pub struct Status {
     /// `None` where no other routers are told of us.
     #[serde(default)]
     pub vrrp: Option<VrrpLine>,
+    /// What the pair writes into its log; 0 where it was not told.
+    #[serde(default)]
+    pub level: u16,
 }
 
 /// What is said and heard of the virtual router.
@@ -82,6 +91,9 @@ pub struct PeerLine {
     /// `None` while it is down, and until it has told.
     #[serde(default)]
     pub about: Option<AboutLine>,
+    /// As `drain` of the node, as the peer said last.
+    #[serde(default)]
+    pub drain: Option<String>,
 }
 
 /// What the peer tells of itself.

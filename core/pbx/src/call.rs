@@ -128,8 +128,7 @@ pub struct Call {
     #[n(6)]
     pub cause: u8,
     /// When one of its phones last said something.
-    #[n(7)]
-    #[cbor(default)]
+    #[cbor(n(7), with = "base::level::late", has_nil)]
     pub heard: ClusterTime,
 }
 

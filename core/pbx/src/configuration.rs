@@ -238,6 +238,8 @@ pub struct Endpoint {
     pub direct_media: bool,
     /// Calls at one time; `None` is without bound.
     pub max_calls: Option<u32>,
+    /// Whom its calls are charged to, for their records.
+    pub account_code: Option<String>,
     /// A request belongs to it when its From user is the endpoint's name. False for trunks: they are known by address.
     pub identify_by_name: bool,
     /// Source addresses whose requests belong to it.

@@ -10,6 +10,8 @@ use crate::call::{Call, CallNumber};
 use crate::record::Record;
 use crate::registrar::{Binding, BindingKey};
 
+mod level;
+
 /// The kind byte of an object's key in the log. Numbers are for ever: both nodes of a pair of mixed versions read them.
 pub mod kind {
     pub const BINDING: u8 = 1;

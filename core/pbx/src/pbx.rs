@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use base::{ClusterTime, NodeIndex, Random, WallTime};
+use base::{ClusterTime, Level, Lower, NodeIndex, Random, WallTime};
 use media::relay::Port;
 use sip::transaction::Transmit;
 use sip::{Fields, Message};
@@ -77,6 +77,11 @@ pub struct Pbx {
     last_number: CallNumber,
     port_numbers: PortNumbers,
     qualify: Qualify,
+    /// What this node can read, and what it writes: no more than its peer can read.
+    own_level: Level,
+    level: Level,
+    /// No new calls are taken: an operator wants those that there are to come to an end.
+    closed: bool,
     random: Random,
     changed: BTreeSet<Key>,
     outputs: Vec<Output>,
@@ -108,10 +113,39 @@ impl Pbx {
             last_number: CallNumber::default(),
             port_numbers,
             qualify: Qualify::default(),
+            own_level: Level::OWN,
+            level: Level::OWN,
+            closed: false,
             random,
             changed: BTreeSet::new(),
             outputs: Vec::new(),
         }
+    }
+
+    /// What this node can read of the log, and what the pair writes from now on. Where that is less than before, what
+    /// the peer cannot read is put away.
+    pub fn set_levels(&mut self, own: Level, pair: Level) {
+        self.own_level = own;
+        let falls = pair < self.level;
+        self.level = pair;
+        if falls {
+            let calls =
+                self.calls.iter_mut().filter_map(|(number, call)| call.lower(pair).then_some(Key::Call(*number)));
+            self.changed.extend(calls);
+            let records = self.records.iter_mut();
+            let records = records.filter_map(|(id, record)| record.lower(pair).then(|| Key::Record(id.clone())));
+            self.changed.extend(records);
+        }
+    }
+
+    /// What the pair writes: ask it before anything is made that has no lesser form.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether new calls are refused; those that there are go on.
+    pub fn set_closed(&mut self, closed: bool) {
+        self.closed = closed;
     }
 
     pub fn configuration(&self) -> &Configuration {
@@ -239,11 +273,20 @@ impl Pbx {
         changed.into_iter().map(|key| Change { kind: key.kind(), id: key.id(), value: self.value(&key) }).collect()
     }
 
-    fn value(&self, key: &Key) -> Option<Vec<u8>> {
+    /// An object as the log has it: no newer than the pair's level, here as well as there.
+    fn value(&mut self, key: &Key) -> Option<Vec<u8>> {
+        fn lowered<T: Lower + minicbor::Encode<()>>(object: &mut T, level: Level) -> Vec<u8> {
+            object.lower(level);
+            encode(object)
+        }
+        let level = self.level;
         match key {
-            Key::Binding(key) => self.registrar.binding(key).map(encode),
-            Key::Call(number) => self.calls.get(number).map(encode),
-            Key::Record(identity) => self.records.get(identity).map(encode),
+            Key::Binding(key) => {
+                self.registrar.lower(key, level);
+                self.registrar.binding(key).map(encode)
+            }
+            Key::Call(number) => self.calls.get_mut(number).map(|call| lowered(call, level)),
+            Key::Record(identity) => self.records.get_mut(identity).map(|record| lowered(record, level)),
         }
     }
 

@@ -68,9 +68,11 @@ pub struct Record {
     #[n(13)]
     pub unique_id: String,
     /// Its end was a phone's doing, not a timer's: that holds whatever another node made of the call meanwhile.
-    #[n(14)]
-    #[cbor(default)]
+    #[cbor(n(14), with = "base::level::late", has_nil)]
     pub ended_by_phone: bool,
+    /// Whom the call is charged to, as the caller's endpoint says.
+    #[n(15)]
+    pub account_code: Option<String>,
 }
 
 /// One instant, in both times: the wall's for people, the cluster's for durations.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use base::{ClusterTime, WallTime};
+use base::{ClusterTime, Level, Lower, WallTime};
 use minicbor::{Decode, Encode};
 use sip::{Fields, NameAddr, Request, Response};
 
@@ -79,6 +79,13 @@ pub struct Registrar {
 impl Registrar {
     pub fn binding(&self, key: &BindingKey) -> Option<&Binding> {
         self.bindings.get(key)
+    }
+
+    /// Puts away what a node of this level does not know of a binding.
+    pub fn lower(&mut self, key: &BindingKey, level: Level) {
+        if let Some(binding) = self.bindings.get_mut(key) {
+            binding.lower(level);
+        }
     }
 
     pub fn insert(&mut self, binding: Binding) {

@@ -10,8 +10,8 @@ use crate::store::{Checksums, Delta};
 #[cfg(test)]
 mod tests;
 
-/// The version of this conversation. Fields may be added under new numbers without a new version; a peer with another
-/// version is still spoken to.
+/// The version of this conversation, which nobody asks for: what the two nodes can read is in their heartbeats
+/// (`base::level`). Fields may be added under new numbers; a message that the peer's level does not know is not sent.
 pub const VERSION: u16 = 1;
 
 /// The longest message: the longest entry with its envelope. A longer one cannot be sent and ends the stream of

@@ -1,6 +1,6 @@
 //! Heartbeats.
 
-use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position};
+use base::{ClusterTime, Epoch, Incarnation, Level, Lsn, NodeIndex, Position};
 use cluster::heartbeat::{HEARTBEAT_BYTES_MAX, NAME_BYTES_MAX};
 use cluster::{Heartbeat, Reach};
 use fuzz::{Outcome, Target};
@@ -10,7 +10,7 @@ use crate::CBOR;
 #[test]
 fn cluster_heartbeat() {
     let full = Heartbeat {
-        version: 1,
+        level: Level::OWN,
         incarnation: Incarnation(0x1234_5678_9abc_def0),
         sequence: 100_000,
         index: NodeIndex(1),
@@ -28,6 +28,7 @@ fn cluster_heartbeat() {
         name: "a".repeat(NAME_BYTES_MAX),
         reach: Reach::Reign,
         router: Some([10, 77, 0, 12].into()),
+        drain: Some(cluster::Drain::Calls),
     };
     let corpus = [full.encode(), Heartbeat::default().encode()];
     Target::new("cluster_heartbeat", corpus).pieces(CBOR).allocates(4, 1_024).run(|input| {

@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Talking,
     Held,
     Ringing,
-    /// Made while the switch is split, and talking from then on.
+    /// Made while the switch is split, or the two nodes run two programs, and talking from then on.
     Apart,
 }
 
@@ -56,10 +56,10 @@ pub(super) fn plan(talking: u32, held: u32, ringing: u32) -> Vec<Call> {
     kinds.enumerate().map(call).collect()
 }
 
-/// How many calls are made during a split: one on each side.
+/// How many calls are made during a split, one on each side, and between two upgrades.
 pub(super) const APART: u32 = 2;
 
-/// Adds the calls that are made during a split.
+/// Adds the calls that are made meanwhile.
 pub(super) fn plan_apart(plan: &mut Vec<Call>) {
     for _ in 0..APART {
         let caller = 2 * plan.len();

@@ -25,7 +25,7 @@ pub(super) const NOTES_MAX: usize = 5;
 const HANDFUL_MAX: u64 = 5;
 
 impl Check {
-    fn new(name: &'static str, total: usize, wrong: Vec<String>) -> Self {
+    pub(super) fn new(name: &'static str, total: usize, wrong: Vec<String>) -> Self {
         let good = total.saturating_sub(wrong.len());
         Self { name, good, total, notes: wrong.into_iter().take(NOTES_MAX).collect() }
     }
@@ -66,7 +66,10 @@ impl Scene {
         result.checks.push(self.check_audio("audio in both directions of each talking call", &talking)?);
         let apart = of_kind(Kind::Apart);
         if !apart.is_empty() {
-            let name = "audio in both directions of calls made during the split";
+            let name = match fault {
+                Fault::Upgrade => "audio in both directions of calls made between the two upgrades",
+                _ => "audio in both directions of calls made during the split",
+            };
             result.checks.push(self.check_audio(name, &apart)?);
         }
         let wrong = self.pick_up(&ringing)?;

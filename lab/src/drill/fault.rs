@@ -26,6 +26,8 @@ pub enum Fault {
     StandbyDies,
     /// The node that stands by is stopped and started again, as for an upgrade.
     StandbyRestarts,
+    /// Both nodes get a new program, first the one that stands by, then the one that serves (see --previous).
+    Upgrade,
     /// The nodes cannot reach each other, but the phones reach both; then they can again.
     PeerLinkOnly,
     /// Packets pass between the nodes in one direction only: first the active node is not heard, then the standby.
@@ -73,6 +75,9 @@ pub(super) enum Ground {
     Disks,
     /// Each node has a wall clock that can be set.
     Clocks,
+    /// Both nodes run the program that is to be replaced, with phones that call only while one of them is. No two trials
+    /// are on the same ground: there is no way back.
+    Previous,
 }
 
 /// What the drill knows of a fault.
@@ -107,7 +112,7 @@ const OBSERVE_OF_MANY_MS: u64 = 1_500;
 const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
 
 impl Fault {
-    const EACH: [Self; 22] = [
+    const EACH: [Self; 23] = [
         Self::Kill,
         Self::KillParentToo,
         Self::Freeze,
@@ -123,6 +128,7 @@ impl Fault {
         Self::Flap,
         Self::AddressDeleted,
         Self::Overload,
+        Self::Upgrade,
         // Faults on the same ground follow each other, so that one scene serves them.
         Self::Power,
         Self::DiskFull,
@@ -158,6 +164,7 @@ impl Fault {
             Self::Power | Self::DiskFull | Self::SlowDisk => Ground::Disks,
             Self::ClockStep => Ground::Clocks,
             Self::SplitAndHeal => Ground::Halves,
+            Self::Upgrade => Ground::Previous,
             _ => Ground::Pair,
         }
     }
@@ -264,6 +271,13 @@ impl Fault {
                 story: "the program on the machine that stands by is stopped and started again, as for an upgrade",
                 struck: "node STANDBY has been stopped and started again",
                 promise_ms: UNHEARD_MS, serves: Serves::Same, ended: None,
+            },
+            Self::Upgrade => Facts {
+                name: "upgrade",
+                story: "both machines get a new program, one after the other, while calls go on",
+                struck: "node STANDBY is stopped, gets the new program, and is started",
+                promise_ms: 40.0, serves: Serves::Other,
+                ended: Some("node ACTIVE is stopped, hands over, gets the new program, and is started"),
             },
             Self::PeerLinkOnly => Facts {
                 name: "peer-link-only",

@@ -12,7 +12,7 @@ use phone::PhoneCommand;
 
 use super::fault::Ground;
 use super::records::ExpectedCall;
-use super::{DrillArguments, phone_count};
+use super::{DrillArguments, phone_count, upgrade};
 use crate::LabError;
 use crate::disk::{self, Disk};
 use crate::netns::Network;
@@ -44,6 +44,8 @@ static SCENES: AtomicU32 = AtomicU32::new(0);
 pub(super) struct Scene {
     pub(super) phones: Phones,
     pub(super) nodes: Vec<Node>,
+    /// The program under test.
+    binary: PathBuf,
     pub(super) network: Network,
     pub(super) accounts: Vec<Account>,
     /// Every call made here so far, for the call records.
@@ -74,7 +76,8 @@ impl Scene {
         let alone = ground == Ground::Alone;
         hosts.extend(if alone { vec![("solo", SERVICE)] } else { vec![("a", NODE_A), ("b", NODE_B)] });
         let network = Network::build(&hosts)?;
-        let nodes = make_nodes(&network, &binary, &directory, &accounts, alone)?;
+        let first = if ground == Ground::Previous { upgrade::previous(arguments)? } else { None };
+        let nodes = make_nodes(&network, first.as_ref().unwrap_or(&binary), &directory, &accounts, alone)?;
         let sides = [network.host(LEFT)?, network.host(RIGHT)?];
         let places = accounts.iter().enumerate().map(|(phone, account)| (sides[side_of(phone)], account));
         let phones = Phones::start_on(&places.collect::<Vec<_>>(), SocketAddr::from((SERVICE, SIP_PORT)))?;
@@ -82,6 +85,7 @@ impl Scene {
         let mut scene = Self {
             phones,
             nodes,
+            binary,
             network,
             accounts,
             made: Vec::new(),
@@ -102,7 +106,7 @@ impl Scene {
 
     fn lay_ground(&mut self) -> Result<(), LabError> {
         match self.ground {
-            Ground::Pair | Ground::Alone | Ground::Halves => Ok(()),
+            Ground::Pair | Ground::Alone | Ground::Halves | Ground::Previous => Ok(()),
             Ground::Clocks => self.nodes.iter_mut().try_for_each(Node::use_own_clock),
             Ground::Disks => {
                 disk::share(&self.directory)?;
@@ -137,6 +141,11 @@ impl Scene {
     pub(super) fn keep_files(mut self) -> Self {
         self.keep = true;
         self
+    }
+
+    /// The program under test.
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     pub(super) fn directory(&self) -> &Path {

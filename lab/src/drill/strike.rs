@@ -99,6 +99,7 @@ impl Strike {
                 node.stop();
                 node.start()
             }
+            Fault::Upgrade => scene.upgrade(self.standby),
             Fault::PeerLinkOnly => scene.network.lose_between(&both_ways(&[active], &[standby], ALL_PERCENT)),
             Fault::OneWay => {
                 let (from, to) = if self.round.is_multiple_of(2) { (active, standby) } else { (standby, active) };
@@ -139,6 +140,8 @@ impl Strike {
                 self.signal_all(scene, Signal::SIGCONT)?;
             }
             Fault::Cut => scene.network.heal(&active)?,
+            // A node that is stopped hands over first.
+            Fault::Upgrade => scene.upgrade(self.active)?,
             Fault::Power => self.power_on(scene)?,
             Fault::PeerLinkOnly | Fault::OneWay | Fault::Loss | Fault::SplitAndHeal => {
                 scene.network.lose_between(&[])?;

@@ -11,6 +11,7 @@ use super::fault::{Fault, Ground};
 use super::scene::Scene;
 use super::strike::Strike;
 use crate::LabError;
+use crate::nodes::Status;
 
 /// How long the phones are listened to before the fault.
 const BASELINE: Duration = Duration::from_millis(2_000);
@@ -66,7 +67,7 @@ pub(super) fn run(
     scene.register()?;
     let before = scene.before_trial()?;
     let mut plan = calls::plan(arguments.calls, arguments.held, arguments.ringing);
-    if fault.ground() == Ground::Halves {
+    if matches!(fault.ground(), Ground::Halves | Ground::Previous) {
         calls::plan_apart(&mut plan);
     }
     display.waiting("the calls come up");
@@ -120,8 +121,10 @@ impl Trial<'_> {
         let status = self.scene.node(active)?.status()?;
         let mut strike = Strike::new(self.scene, self.fault, round, active)?;
         self.listen(Moment::Begin, &mut strike)?;
-        if self.fault == Fault::SplitAndHeal {
-            self.live_apart()?;
+        match self.fault {
+            Fault::SplitAndHeal => self.live_apart()?,
+            Fault::Upgrade => self.call_between_upgrades(active, &status)?,
+            _ => {}
         }
         if strike.serving() == Some(active) && !self.scene.is_alone() {
             self.result.checks.push(self.scene.check_untouched(active, &status));
@@ -135,6 +138,7 @@ impl Trial<'_> {
             Fault::FreezeAll => Some(self.scene.check_woken()?),
             Fault::Flap => Some(self.scene.check_moves(&status)),
             Fault::Overload => strike.check_storm(),
+            Fault::Upgrade => Some(self.scene.check_upgraded()),
             _ => None,
         };
         self.result.checks.extend(of_the_fault);
@@ -211,6 +215,18 @@ impl Trial<'_> {
                 self.display.live(begun.elapsed(), worst.fold(0.0, f64::max));
             }
         }
+        Ok(())
+    }
+
+    /// While the two nodes run two programs: nobody has noticed, and new calls are as good as any.
+    fn call_between_upgrades(&mut self, active: usize, before: &Status) -> Result<(), LabError> {
+        self.result.checks.push(self.scene.check_untouched(active, before));
+        self.scene.wait_protected()?;
+        let calls: Vec<Call> = self.plan.iter().filter(|call| call.kind == Kind::Apart).copied().collect();
+        let mut wrong = self.scene.dial(&calls)?;
+        let rang: Vec<Call> = calls.iter().filter(|call| !wrong.contains(call)).copied().collect();
+        wrong.extend(self.scene.pick_up(&rang)?);
+        self.result.checks.push(self.scene.check_calls("new calls between the two upgrades", &calls, wrong));
         Ok(())
     }
 

@@ -47,7 +47,7 @@ macro_rules! faults {
 faults! {
     parent_and_daemon_killed: "kill-parent-too",
     standby_killed: "standby-dies",
-    standby_restarted: "standby-restarts",
+    upgraded_one_after_the_other: "upgrade",
     nodes_parted_from_each_other: "peer-link-only",
     packets_lost_between_the_nodes: "loss",
     cable_with_a_loose_contact: "flap",

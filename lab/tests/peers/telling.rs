@@ -108,4 +108,23 @@ fn a_pair_tells_of_a_dead_standby_and_of_a_takeover() {
     let after = lab.nodes[0].ask_lines("events").expect("events");
     let starts = after.iter().filter(|event| event["kind"] == "started").count();
     assert_eq!(starts, 2, "events outlive the daemon that was killed");
+    maintenance(&mut lab);
+}
+
+/// Node b serves. It is drained, switched off for longer than the alarm waits, and put back into service.
+fn maintenance(lab: &mut Lab) {
+    lab.nodes[1].drain(&["--wait"]).expect("b hands over and is out");
+    let rung = lines(&lab.directory.join("a/bell")).len();
+    assert!(lab.nodes[0].status().expect("a status").serves());
+    lab.nodes[1].stop();
+    wait_for("the metric", || metrics(lab, "a").contains("\ntandem_protected 0\n").then_some(()));
+    thread::sleep(Duration::from_millis(1_500));
+    lab.nodes[1].start().expect("a node");
+    lab.wait_protected();
+    let told = lab.nodes[0].ask("status").expect("a status");
+    assert_eq!(told["peer"]["drain"], "drained", "it is still out after its restart");
+    assert_eq!(lines(&lab.directory.join("a/bell")).len(), rung, "nobody is alarmed by what was done on purpose");
+    assert!(lab.nodes[0].switchover().is_err(), "a drained node is not handed the role");
+    lab.nodes[1].drain(&["--end"]).expect("b is back");
+    wait_for("the metric", || metrics(lab, "a").contains("\ntandem_peer_drained 0\n").then_some(()));
 }

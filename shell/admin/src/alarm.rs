@@ -18,6 +18,10 @@ mod watch;
 
 pub use watch::{AlarmError, AlarmWatch};
 
+/// What an operator has done knowingly is told after this time: longer than a day's work on a machine. Later, it was
+/// forgotten.
+const ON_PURPOSE_AFTER: Duration = Duration::from_secs(8 * 3_600);
+
 /// What is told. The field names are those of the webhook's and the program's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
@@ -41,6 +45,8 @@ pub enum Look {
     /// Calls are in danger, and it is this node's part to tell.
     Unprotected {
         reason: String,
+        /// An operator has taken a node out of service, and that is why.
+        on_purpose: bool,
     },
     /// Protection is away and the other node tells: the one that serves, as long as it is heard.
     Others,
@@ -56,7 +62,8 @@ impl Look {
         if status.peer.is_none() || (peer_up && !serves) {
             return Self::Others;
         }
-        Self::Unprotected { reason: status.unprotected_because.clone().unwrap_or_else(|| "it does not say why".into()) }
+        let reason = status.unprotected_because.clone().unwrap_or_else(|| "it does not say why".into());
+        Self::Unprotected { reason, on_purpose: status.unprotected_on_purpose }
     }
 }
 
@@ -93,20 +100,21 @@ impl Alarm {
                 self.lost = None;
                 None
             }
-            Look::Unprotected { reason } => {
+            Look::Unprotected { reason, on_purpose } => {
                 let lost = self.lost.map_or(Duration::ZERO, |lost| lost.saturating_add(elapsed));
                 self.lost = Some(lost);
                 self.told = self.told.map(|told| told.saturating_add(elapsed));
-                self.raised(lost, reason)
+                let after = if *on_purpose { self.after.max(ON_PURPOSE_AFTER) } else { self.after };
+                self.raised(lost, after, reason)
             }
         }
     }
 
-    fn raised(&mut self, lost: Duration, reason: &str) -> Option<Message> {
+    fn raised(&mut self, lost: Duration, after: Duration, reason: &str) -> Option<Message> {
         self.repeated = match self.told {
             Some(told) if told < self.repeat => return None,
             Some(_) => self.repeated.saturating_add(1),
-            None if lost < self.after => return None,
+            None if lost < after => return None,
             None => 0,
         };
         self.told = Some(Duration::ZERO);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use node::cluster::Drain;
 
 use crate::config::{self, Config, ConfigError, PATH_DEFAULT};
 use crate::time::Since;
@@ -18,6 +19,9 @@ pub use pair::{
 
 /// What fits a terminal.
 const EVENTS_SHOWN: usize = 50;
+
+/// A node starts and learns everything within seconds; a minute is for the slowest machine.
+const UNTIL_PROTECTED_SECONDS: &str = "60";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -74,6 +78,12 @@ pub enum Command {
     ///
     /// Either node may be asked. Calls go on, phones notice nothing. It is refused while the pair is not protected.
     Switchover(NodeArguments),
+    /// Take this node out of service, for instance for maintenance, or put it back
+    ///
+    /// A node that serves hands over to its peer first; calls go on, phones notice nothing. A drained node stands by, is
+    /// not handed the role, and takes over only if the peer dies. So it stays, across restarts too, until `tandem drain
+    /// --end`. A node without a peer lets its calls come to an end instead (--calls).
+    Drain(DrainArguments),
     /// Load the PBX's files again after a change
     ///
     /// Calls in progress go on. Files with errors are refused, and the node keeps those it has.
@@ -159,6 +169,44 @@ pub struct StatusArguments {
     /// Show it again each second, with what happened last, until the program is ended
     #[arg(long)]
     pub watch: bool,
+    /// Wait until the pair is protected, at most so long; then show it. Exits with 1 when it is not
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = UNTIL_PROTECTED_SECONDS,
+        conflicts_with = "watch"
+    )]
+    pub until_protected: Option<u64>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DrainArguments {
+    #[command(flatten)]
+    pub node: NodeArguments,
+    /// Put the node back into service
+    #[arg(long, conflicts_with_all = ["never", "calls", "wait"])]
+    pub end: bool,
+    /// Do not serve even if the peer dies: nobody would then
+    #[arg(long, conflicts_with = "calls")]
+    pub never: bool,
+    /// Where nobody can take over: refuse new calls, and let those that there are come to an end
+    #[arg(long)]
+    pub calls: bool,
+    /// Wait until the node serves nobody, and show what is left
+    #[arg(long)]
+    pub wait: bool,
+}
+
+impl DrainArguments {
+    pub fn to_drain(&self) -> Drain {
+        match (self.end, self.never, self.calls) {
+            (true, ..) => Drain::Ended,
+            (_, true, _) => Drain::Never,
+            (.., true) => Drain::Calls,
+            _ => Drain::Drained,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

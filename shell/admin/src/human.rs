@@ -20,7 +20,8 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     let NodeStatus { status, pid, parent_pid } = node;
     let mut lines = vec![verdict(node, colours)];
     let mut line = |title: &str, text: String| lines.push(format!("  {title:<14}{text}"));
-    line("node", format!("{} ({})", printable(&status.node), printable(&status.role)));
+    let drained = drained(status.drain.as_deref());
+    line("node", format!("{} ({}{drained})", printable(&status.node), printable(&status.role)));
     line(
         "address",
         status.address.as_deref().map_or("not held by this node".into(), |held| format!("{held}, held here")),
@@ -123,13 +124,24 @@ fn vrrp(vrrp: &VrrpLine) -> String {
 }
 
 fn peer(peer: &PeerLine) -> String {
-    let PeerLine { name, up, role, in_step, lsn, links_up, links, .. } = peer;
+    let PeerLine { name, up, role, in_step, lsn, links_up, links, drain, .. } = peer;
+    let drained = drained(drain.as_deref());
     let name = if name.is_empty() { "not seen yet".into() } else { printable(name) };
     if !up {
-        return format!("{name}: DOWN, {links_up} of {links} links up");
+        return format!("{name}: DOWN{drained}, {links_up} of {links} links up");
     }
     let step = if *in_step { "in step" } else { "NOT in step" };
-    format!("{name} ({}), {step} at entry {lsn}, {links_up} of {links} links up", printable(role))
+    format!("{name} ({}{drained}), {step} at entry {lsn}, {links_up} of {links} links up", printable(role))
+}
+
+/// An operator's wish to have a node out of service, behind its role.
+fn drained(drain: Option<&str>) -> &'static str {
+    match drain {
+        None => "",
+        Some("never") => ", drained for good",
+        Some("calls") => ", takes no new calls",
+        Some(_) => ", drained",
+    }
 }
 
 /// `12 s`, `3:05 min`, `2:00:09 h`.

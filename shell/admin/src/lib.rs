@@ -20,6 +20,7 @@ pub mod pairing;
 pub mod socket;
 pub mod status;
 pub mod time;
+pub mod wait;
 pub mod watch;
 
 pub use check::read_files;

@@ -94,9 +94,12 @@ impl Metrics {
         set(&gauge!("tandem_log_entries"), status.lsn as f64);
         set(&gauge!("tandem_journal_entries"), status.journal_lsn as f64);
         set(&gauge!("tandem_holds_address"), flag(status.address.is_some()));
+        set(&gauge!("tandem_drained"), flag(status.drain.is_some()));
+        set(&gauge!("tandem_level"), f64::from(status.level));
         if let Some(peer) = &status.peer {
             set(&gauge!("tandem_peer_up"), flag(peer.up));
             set(&gauge!("tandem_peer_in_step"), flag(peer.in_step));
+            set(&gauge!("tandem_peer_drained"), flag(peer.drain.is_some()));
             set(&gauge!("tandem_links_up"), peer.links_up as f64);
             set(&gauge!("tandem_links"), peer.links as f64);
             // What a peer that is down had told means nothing any more.
@@ -132,6 +135,9 @@ fn describe() {
     describe_gauge!("tandem_log_entries", "Number of the last entry of the log");
     describe_gauge!("tandem_journal_entries", "Number of the last entry that the journal has written");
     describe_gauge!("tandem_holds_address", "1 when the service address is on this machine");
+    describe_gauge!("tandem_drained", "1 while an operator wants this node out of service");
+    describe_gauge!("tandem_level", "What the pair writes into its log: what the older of its two programs can read");
+    describe_gauge!("tandem_peer_drained", "1 while an operator wants the peer out of service");
     describe_gauge!("tandem_peer_up", "1 while the peer is heard");
     describe_gauge!("tandem_peer_in_step", "1 while the standby has everything");
     describe_gauge!("tandem_links_up", "Links on which the peer is heard");

@@ -54,9 +54,9 @@ pub fn run(
 
 /// What `--json` prints for what was done or refused.
 #[derive(Serialize)]
-struct Outcome {
-    done: bool,
-    text: String,
+pub(crate) struct Outcome {
+    pub(crate) done: bool,
+    pub(crate) text: String,
 }
 
 fn print(answered: Answered, json: bool, colours: bool, out: &mut impl Write) -> io::Result<bool> {
@@ -77,7 +77,12 @@ fn print(answered: Answered, json: bool, colours: bool, out: &mut impl Write) ->
     Ok(true)
 }
 
-fn show<T: Serialize>(value: &T, human: impl Fn(&T) -> String, json: bool, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn show<T: Serialize>(
+    value: &T,
+    human: impl Fn(&T) -> String,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     if json {
         serde_json::to_writer_pretty(&mut *out, value)?;
         writeln!(out)
@@ -86,7 +91,7 @@ fn show<T: Serialize>(value: &T, human: impl Fn(&T) -> String, json: bool, out: 
     }
 }
 
-fn outcome_text(outcome: &Outcome) -> String {
+pub(crate) fn outcome_text(outcome: &Outcome) -> String {
     let refused = if outcome.done { "" } else { "refused: " };
     format!("{refused}{}\n", outcome.text)
 }

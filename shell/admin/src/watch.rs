@@ -38,7 +38,7 @@ pub fn run(arguments: &NodeArguments, colours: bool, terminal: bool, out: &mut i
     }
 }
 
-fn status(state_dir: &Path) -> Result<NodeStatus, AskError> {
+pub(crate) fn status(state_dir: &Path) -> Result<NodeStatus, AskError> {
     let answered = socket::ask(&socket::path_in(state_dir), Operator::Status)?;
     match answered.answer {
         Answer::Status(status) => {

@@ -1,5 +1,8 @@
 //! Faults one after another: each comes when the pair has been protected again for a while, and is repaired in time.
 
+use node::base::Level;
+use node::cluster::Drain;
+
 use crate::network::{QUIET, Quality};
 use crate::world::{Loss, World};
 
@@ -39,9 +42,15 @@ pub enum Trouble {
     /// Somebody sets the clock of a machine.
     ClockActive,
     ClockStandby,
+    /// The node is stopped, the machine gets the present program, and the node is started again.
+    UpgradeActive,
+    UpgradeStandby,
+    /// An operator takes the node out of service for a while.
+    DrainActive,
+    DrainStandby,
 }
 
-pub const ALL: [Trouble; 20] = [
+pub const ALL: [Trouble; 24] = [
     Trouble::KillActive,
     Trouble::KillStandby,
     Trouble::PowerActive,
@@ -62,6 +71,10 @@ pub const ALL: [Trouble; 20] = [
     Trouble::DeafStandby,
     Trouble::ClockActive,
     Trouble::ClockStandby,
+    Trouble::UpgradeActive,
+    Trouble::UpgradeStandby,
+    Trouble::DrainActive,
+    Trouble::DrainStandby,
 ];
 
 enum Phase {
@@ -111,6 +124,9 @@ impl Faults {
         let standby = 1 - active;
         let chosen = world.random.below(self.choice.len() as u64) as usize;
         let Some(trouble) = self.choice.get(chosen).copied() else { return self.next_us = u64::MAX };
+        // What both sides do alone is merged only by programs that both know how.
+        let older = world.machines.iter().any(|of| of.level < Level::OWN);
+        let trouble = if older && trouble == Trouble::Split { Trouble::SwitchOver } else { trouble };
         self.done.push(trouble);
         world.trace(|| format!("==== {trouble:?}, active is {active}"));
         let long_us = 1_000_000 + world.random.below(14_000_000);
@@ -180,9 +196,15 @@ impl Faults {
                 world.fall_apart();
                 true
             }
-            Trouble::StopActive | Trouble::StopStandby => {
-                machine = if trouble == Trouble::StopActive { active } else { standby };
+            Trouble::StopActive | Trouble::StopStandby | Trouble::UpgradeActive | Trouble::UpgradeStandby => {
+                let is_active = matches!(trouble, Trouble::StopActive | Trouble::UpgradeActive);
+                machine = if is_active { active } else { standby };
                 world.stop(machine);
+                true
+            }
+            Trouble::DrainActive | Trouble::DrainStandby => {
+                machine = if trouble == Trouble::DrainActive { active } else { standby };
+                world.drain(machine, Drain::Drained);
                 true
             }
         };
@@ -224,6 +246,8 @@ impl Faults {
             Trouble::DeafActive | Trouble::DeafStandby => world.undeafen(machine),
             Trouble::Split => world.come_together(),
             Trouble::StopActive | Trouble::StopStandby => world.start_again(machine),
+            Trouble::UpgradeActive | Trouble::UpgradeStandby => world.upgrade(machine),
+            Trouble::DrainActive | Trouble::DrainStandby => world.drain(machine, Drain::Ended),
             _ => {}
         }
         self.healing(world.now_us + patience_us);

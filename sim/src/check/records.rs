@@ -10,6 +10,8 @@ pub struct RecordLine {
     pub source: String,
     pub destination: String,
     pub disposition: String,
+    /// Whom the call is charged to, if the store knows.
+    pub account: Option<String>,
     pub started_us: u64,
     pub answered_us: Option<u64>,
     pub ended_us: Option<u64>,
@@ -30,13 +32,15 @@ impl Checks {
                 self.fail(now_us, "records", format!("in the store of node {index}: {message}"));
             }
         }
-        let identities =
-            |store: &Vec<RecordLine>| -> Vec<String> { store.iter().map(|record| record.identity.clone()).collect() };
-        let mut all: Vec<Vec<String>> = stores.iter().map(identities).collect();
+        // Two stores that say something else of one call are no copies of each other.
+        let line = |record: &RecordLine| (record.identity.clone(), record.account.clone());
+        let identities = |store: &Vec<RecordLine>| -> Vec<_> { store.iter().map(line).collect() };
+        let mut all: Vec<Vec<_>> = stores.iter().map(identities).collect();
         all.iter_mut().for_each(|store| store.sort());
         if all.windows(2).any(|pair| pair[0] != pair[1]) {
             let counts: Vec<usize> = all.iter().map(Vec::len).collect();
-            let text = format!("the stores of the two nodes differ: {counts:?} records, or other identities");
+            let text =
+                format!("the stores of the two nodes differ: {counts:?} records, other identities, or other accounts");
             self.fail(now_us, "records", text);
         }
     }

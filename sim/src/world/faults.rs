@@ -1,6 +1,7 @@
 //! What befalls the machines: crashes between two actions, power cuts, pulled cables, bad wires, operators.
 
-use node::base::{Epoch, Incarnation};
+use node::base::{Epoch, Incarnation, Level};
+use node::cluster::Drain;
 use node::{Event, Operator};
 
 use super::World;
@@ -342,6 +343,23 @@ impl World {
         of.give_address_back();
         of.lose_daemon(now_us);
         self.trace(|| format!("machine {machine}: stopped"));
+    }
+
+    /// An operator installs the present program on a machine whose node is stopped, and starts it.
+    pub fn upgrade(&mut self, machine: usize) {
+        let of = &mut self.machines[machine];
+        let (before, after) = (of.level, Level::OWN);
+        of.level = after;
+        self.trace(|| format!("machine {machine}: upgraded from level {before} to {after}"));
+        self.start_again(machine);
+    }
+
+    /// An operator takes a node out of service, or puts it back.
+    pub fn drain(&mut self, machine: usize, drain: Drain) {
+        if self.machines[machine].is_active() && drain.is_on() {
+            self.checks.fault(self.now_us, FaultKind::SwitchOver);
+        }
+        self.ask(machine, Operator::Drain(drain));
     }
 
     pub fn start_again(&mut self, machine: usize) {

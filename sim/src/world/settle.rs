@@ -90,6 +90,7 @@ impl World {
             source: record.source.clone(),
             destination: record.destination.clone(),
             disposition: record.disposition.to_string(),
+            account: record.account_code.clone(),
             started_us: own(record.started.wall),
             answered_us: record.answered.map(|moment| own(moment.wall)),
             ended_us: record.ended.map(|moment| own(moment.wall)),

@@ -32,10 +32,12 @@ impl World {
             .map(|(index, phone)| Handset::new(index, *phone, service(SERVICE_PORT), random.number()))
             .collect();
         let users = handsets.iter().map(|handset| handset.user.clone()).collect();
-        let machine = |random: &mut Random, index: u64| {
+        let levels = plan.levels;
+        let machine = |random: &mut Random, index: usize| {
             let drift_ppm = random.below(2 * DRIFT_MAX_PPM as u64 + 1) as i64 - DRIFT_MAX_PPM;
             // One has been up for a while when the other one boots.
-            Machine::new(random.below(20_000), START_US - 1_000_000 - index * 700_000_000, drift_ppm)
+            let booted_at_us = START_US - 1_000_000 - index as u64 * 700_000_000;
+            Machine::new(random.below(20_000), booted_at_us, drift_ppm, levels[index])
         };
         let machines = [machine(&mut random, 0), machine(&mut random, 1)];
         let mut world = Self {
@@ -101,6 +103,7 @@ impl World {
             service: SERVICE.into(),
             secret: self.secret,
             vrrp: None,
+            level: of.level,
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());
@@ -151,7 +154,7 @@ fn configuration(plan: &Plan) -> Configuration {
         let user = FIRST_NUMBER + index;
         sip.push_str(&format!(
             "\n[{user}]\ntype=friend\ncallerid=\"{user}\" <{user}>\nusername={user}\nsecret=secret{user}\nhost=dynamic\n\
-             nat=yes\ncanreinvite=no\ncontext=ramais\n"
+             nat=yes\ncanreinvite=no\ncontext=ramais\naccountcode=account{user}\n"
         ));
         if plan.qualify {
             sip.push_str("qualify=yes\n");

@@ -5,7 +5,7 @@ use std::cmp::{Ordering, Reverse};
 use base::{Epoch, Incarnation, LocalTime};
 
 use super::{Cluster, Failback};
-use crate::heartbeat::{Heartbeat, Reach, Role};
+use crate::heartbeat::{Drain, Heartbeat, Reach, Role};
 use crate::output::{Notice, Output, SwitchOverRefused};
 
 impl Cluster {
@@ -50,14 +50,14 @@ impl Cluster {
         }
     }
 
-    /// When the role is handed over without an operator: because we have no carrier, or because the peer has the
-    /// greater priority and has settled.
+    /// When the role is handed over without an operator: because we have no carrier, or because the peer has settled and
+    /// has the greater priority, or an operator wants us out.
     pub(super) fn failback_deadline(&self) -> Option<LocalTime> {
         let since = self.in_step_since.filter(|_| self.may_hand_over().is_ok())?;
-        let preferred = self.peer.view.priority > self.settings.priority;
+        let preferred = self.peer.view.priority > self.settings.priority && !self.peer.view.drain.is_on();
         if !self.carrier {
             Some(since + self.settings.timing.hand_over_wait)
-        } else if preferred && self.settings.failback == Failback::Automatic {
+        } else if self.is_out_beside_peer() || (preferred && self.settings.failback == Failback::Automatic) {
             Some(since + self.settings.timing.settle)
         } else {
             None
@@ -129,6 +129,8 @@ impl Cluster {
             Err(SwitchOverRefused::PeerNotInStep)
         } else if !self.peer.view.carrier {
             Err(SwitchOverRefused::PeerWithoutCarrier)
+        } else if self.peer.view.drain == Drain::Never {
+            Err(SwitchOverRefused::PeerDrained)
         } else {
             Ok(())
         }
@@ -359,7 +361,7 @@ impl Cluster {
     }
 
     fn may_serve(&self) -> bool {
-        self.carrier || !self.settings.has_peer
+        (self.carrier && self.drain != Drain::Never) || !self.settings.has_peer
     }
 
     fn take_free_role(&mut self, now: LocalTime, out: &mut Vec<Output>) {
@@ -367,16 +369,20 @@ impl Cluster {
             self.take_over(now, out);
         } else if !self.noticed.no_carrier {
             self.noticed.no_carrier = true;
-            out.push(Output::Notice(Notice::NoCarrier));
+            out.push(Output::Notice(if self.carrier { Notice::DrainedForGood } else { Notice::NoCarrier }));
         }
     }
 
     /// Which of the two leads when neither serves: the one that can, then the one with the longer history, then the one
-    /// of greater priority, then the first. Both nodes come to the same answer from the same heartbeats.
+    /// that nobody wants out, then the one of greater priority, then the first. Both nodes come to the same answer from
+    /// the same heartbeats.
     fn leads(&self) -> bool {
-        let own = (self.carrier, self.position, self.settings.priority, Reverse(self.settings.index));
+        let rank = |carrier: bool, drain: Drain| (carrier && drain != Drain::Never, !drain.is_on());
+        let (can, wanted) = rank(self.carrier, self.drain);
+        let own = (can, self.position, wanted, self.settings.priority, Reverse(self.settings.index));
         let peer = &self.peer.view;
-        own > (peer.carrier, peer.position, peer.priority, Reverse(peer.index))
+        let (can, wanted) = rank(peer.carrier, peer.drain);
+        own > (can, peer.position, wanted, peer.priority, Reverse(peer.index))
     }
 }
 

@@ -2,6 +2,7 @@
 //! each role with each input is in `table`, random disturbances in `chaos`.
 
 mod chaos;
+mod drain;
 mod pair;
 mod scenarios;
 mod table;

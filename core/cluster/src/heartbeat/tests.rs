@@ -1,11 +1,11 @@
-use base::{ClusterTime, Epoch, Incarnation, Lsn, NodeIndex, Position, Random};
+use base::{ClusterTime, Epoch, Incarnation, Level, Lsn, NodeIndex, Position, Random};
 
-use super::{HEARTBEAT_BYTES_MAX, Heartbeat, HeartbeatError, NAME_BYTES_MAX, Reach, Role, VERSION};
+use super::{Drain, HEARTBEAT_BYTES_MAX, Heartbeat, HeartbeatError, NAME_BYTES_MAX, Reach, Role};
 
 fn example() -> Heartbeat {
     let epoch = Epoch { number: 7, node: NodeIndex(1) };
     Heartbeat {
-        version: VERSION,
+        level: Level::FIRST,
         incarnation: Incarnation(0x1122_3344_5566_7788),
         sequence: 300,
         index: NodeIndex(1),
@@ -23,6 +23,7 @@ fn example() -> Heartbeat {
         name: "b".to_owned(),
         reach: Reach::Unheard,
         router: None,
+        drain: None,
     }
 }
 
@@ -68,7 +69,7 @@ fn the_largest_one_fits_its_bound() {
     let most = u64::MAX;
     let epoch = Epoch { number: most, node: NodeIndex(255) };
     let heartbeat = Heartbeat {
-        version: u16::MAX,
+        level: Level(u16::MAX),
         incarnation: Incarnation(most),
         sequence: most,
         index: NodeIndex(255),
@@ -124,4 +125,24 @@ fn the_router_travels_where_there_is_one() {
         assert_eq!(bytes[0], 0x92);
         assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
     }
+}
+
+/// Nodes that nobody wants out say nothing of it, as before there was such a wish.
+#[test]
+fn the_wish_travels_where_there_is_one() {
+    for drain in [Drain::Drained, Drain::Never, Drain::Calls] {
+        let heartbeat = Heartbeat { drain: Some(drain), ..example() };
+        let bytes = heartbeat.encode();
+        assert_eq!(bytes[0], 0x95);
+        assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
+    }
+}
+
+/// A heartbeat that could not be read for one word in it would be a peer that is not there.
+#[test]
+fn a_wish_of_a_later_version_is_a_mild_one() {
+    let mut bytes = Heartbeat { drain: Some(Drain::Calls), ..example() }.encode();
+    let last = bytes.len() - 1;
+    bytes[last] = 17;
+    assert_eq!(Heartbeat::decode(&bytes).map(|heartbeat| heartbeat.drain), Ok(Some(Drain::Drained)));
 }

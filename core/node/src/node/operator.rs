@@ -1,7 +1,9 @@
 //! What operators ask, answered.
 
+use std::time::Duration;
+
 use base::LocalTime;
-use cluster::Role;
+use cluster::{Role, SwitchOverRefused};
 use pbx::configuration::Loaded;
 use pbx::qualify::Reachability;
 
@@ -10,6 +12,9 @@ use crate::action::Action;
 use crate::event::{Now, Operator};
 use crate::status::{Answer, CallLine, PeerLine, PhoneLine, Status};
 
+/// How long a node that is to stop waits for a peer that is catching up: less than its parent waits for it.
+const STOP_WAIT: Duration = Duration::from_secs(1);
+
 impl Node {
     pub(super) fn asked(&mut self, now: Now, number: u64, operator: Operator) {
         let answer = match operator {
@@ -17,6 +22,7 @@ impl Node {
             Operator::Phones => Answer::Phones(self.phone_lines(now)),
             Operator::Calls => Answer::Calls(self.call_lines(now)),
             Operator::SwitchOver => self.switch_over(now),
+            Operator::Drain(drain) => self.drain(now, drain),
             Operator::Reload => return self.actions.push(Action::LoadPbx { asked_by: Some(number) }),
             Operator::Stop => return self.stop(now, number),
         };
@@ -29,6 +35,10 @@ impl Node {
 
     fn switch_over(&mut self, now: Now) -> Answer {
         if self.cluster.role() == Role::Standby && self.cluster.peer().up {
+            if self.cluster.drain().is_on() {
+                let text = "this node is drained: end that with `tandem drain --end` first".into();
+                return Answer::Refused { text };
+            }
             self.ask_peer_to_switch_over();
             return Answer::Done { text: "asked the active node to hand over".into() };
         }
@@ -41,19 +51,40 @@ impl Node {
         }
     }
 
-    /// Hands over first if there is somebody; the process ends with `Action::Stopped`.
+    /// Hands over first if there is somebody, drained or not; the process ends with `Action::Stopped`.
     fn stop(&mut self, now: Now, number: u64) {
-        match self.cluster.switch_over(now.local) {
+        match self.cluster.step_down(now.local) {
             Ok(outputs) => {
                 self.stop_asked_by = Some(number);
                 self.take_cluster_outputs(now, outputs);
             }
+            // The role is being moved already.
+            Err(SwitchOverRefused::UnderWay) => self.stop_asked_by = Some(number),
+            // A peer that has just been started itself has everything in a moment.
+            Err(SwitchOverRefused::PeerNotInStep) => {
+                self.stop_asked_by = Some(number);
+                self.stop_waits_until = Some(now.local + STOP_WAIT);
+            }
+            Err(_) => self.leave(now),
+        }
+    }
+
+    /// The end of each step: a stop that waited for the peer goes on when it has everything, or when the time is up.
+    pub(super) fn stop_when_ready(&mut self, now: Now) {
+        let Some(until) = self.stop_waits_until else { return };
+        match self.cluster.step_down(now.local) {
+            Ok(outputs) => {
+                self.stop_waits_until = None;
+                self.take_cluster_outputs(now, outputs);
+            }
+            Err(SwitchOverRefused::PeerNotInStep) if now.local < until => {}
             Err(_) => self.leave(now),
         }
     }
 
     pub(super) fn leave(&mut self, now: Now) {
         self.stop_asked_by = None;
+        self.stop_waits_until = None;
         let outputs = self.cluster.leave(now.local);
         self.take_cluster_outputs(now, outputs);
         self.actions.push(Action::Stopped);
@@ -76,6 +107,8 @@ impl Node {
             role: role.into(),
             protected: self.protection.on,
             unprotected_because: (!self.protection.on).then(|| self.unprotected_because().to_owned()),
+            unprotected_on_purpose: self.is_unprotected_on_purpose(),
+            drain: super::drain::word(self.cluster.drain()),
             epoch: self.cluster.epoch().to_string(),
             lag_ms: self.lag_ms(now),
             registrations: self.pbx.registrations(),
@@ -89,6 +122,7 @@ impl Node {
             vrrp: self.vrrp_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
+            level: self.level().0,
         }
     }
 
@@ -114,6 +148,7 @@ impl Node {
             links_up: peer.links.values().filter(|link| fresh(link.heard_at)).count(),
             links: usize::from(self.settings.links),
             about: self.about_line(),
+            drain: super::drain::word(peer.drain),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The peer: its heartbeats, its log, and what else the two nodes tell each other.
 
-use base::{Incarnation, Lsn, Position};
+use base::{Incarnation, Level, Lsn, Position};
 use cluster::{Heartbeat, Role};
 use minicbor::{Decode, Encode};
 use replication::{Parted, Peering, SessionEvent, SessionRole};
@@ -56,6 +56,7 @@ impl Node {
             Some((&HEARTBEAT, rest)) => {
                 if let Ok(heartbeat) = Heartbeat::decode(rest) {
                     let outputs = self.cluster.heartbeat(now.local, link, heartbeat);
+                    self.watch_level();
                     self.take_cluster_outputs(now, outputs);
                 }
             }
@@ -77,6 +78,12 @@ impl Node {
 
     pub(super) fn peer_up(&mut self, incarnation: Incarnation) {
         self.actions.push(Action::Tell(Tell::PeerUp { incarnation }));
+        if !self.peer_can_read() {
+            // Roles and epochs are still spoken of, or both would serve; the log would be misread.
+            self.peering = None;
+            let (peer, oldest) = (self.cluster.peer().level, Level::OLDEST);
+            return self.actions.push(Action::Tell(Tell::PeerTooOld { peer, oldest }));
+        }
         // One that was only silent goes on where it was: its late acknowledgement restores protection.
         if self.peering.is_some() && self.peering_with == incarnation {
             return;
@@ -264,3 +271,6 @@ impl Node {
         self.cluster.peer().position.lsn
     }
 }
+
+#[cfg(test)]
+mod tests;

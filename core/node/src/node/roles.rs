@@ -110,6 +110,7 @@ impl Node {
             // What we had changed without the log is put back to what the log says.
             self.rebuild(now);
         }
+        self.stop_waits_until = None;
         if self.stop_asked_by.take().is_some() {
             self.actions.push(Action::Stopped);
         }

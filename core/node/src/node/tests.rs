@@ -9,6 +9,8 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod drain;
+mod level;
 mod split;
 mod third_router;
 mod vrrp;
@@ -38,6 +40,11 @@ struct Pair {
     adverts: [Vec<u8>; 2],
     neighbours_told: usize,
     sequence: u32,
+    /// This node is dead: nothing reaches it, and it does nothing.
+    dead: Option<usize>,
+    /// What each node's disk remembers.
+    disks: [Durable; 2],
+    stopped: [bool; 2],
 }
 
 fn configuration() -> Configuration {
@@ -46,7 +53,8 @@ fn configuration() -> Configuration {
     load(&files).configuration.unwrap()
 }
 
-fn node(index: u8, links: u8, now: Now) -> Node {
+/// In its so-many-th life, with that program and what the disk remembers.
+fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, life: u64) -> Node {
     let settings = Settings {
         name: ["a", "b"][usize::from(index)].into(),
         index: NodeIndex(index),
@@ -55,19 +63,25 @@ fn node(index: u8, links: u8, now: Now) -> Node {
         failback: Failback::Manual,
         timing: Timing::default(),
         restart: None,
-        incarnation: Incarnation(u64::from(index) + 100),
+        incarnation: Incarnation(u64::from(index) + 100 + 1_000 * life),
         service: SERVICE.parse().unwrap(),
         secret: [3; 32],
         vrrp: Some(vrrp::settings(150 - index)),
+        level,
     };
-    Node::new(settings, configuration(), Recovered::default(), Random::from_number(u64::from(index)), now)
+    let recovered = Recovered { durable, ..Recovered::default() };
+    Node::new(settings, configuration(), recovered, Random::from_number(u64::from(index)), now)
 }
 
 impl Pair {
     fn new(links: u8) -> Self {
+        Self::of_levels(links, [Level::OWN; 2])
+    }
+
+    fn of_levels(links: u8, levels: [Level; 2]) -> Self {
         let now = Now { local: LocalTime::from_millis(10_000), wall: base::WallTime(1_700_000_000_000_000) };
         let mut pair = Self {
-            nodes: [node(0, links, now), node(1, links, now)],
+            nodes: [0, 1].map(|index| node_with(index as u8, links, now, levels[index], Durable::default(), 0)),
             now,
             said: Default::default(),
             wire: Vec::new(),
@@ -79,6 +93,9 @@ impl Pair {
             adverts: Default::default(),
             neighbours_told: 0,
             sequence: 0,
+            dead: None,
+            disks: [Durable::default(); 2],
+            stopped: [false; 2],
         };
         pair.step(0, Event::Timeout);
         pair.step(1, Event::Timeout);
@@ -103,7 +120,11 @@ impl Pair {
                 Action::JournalAppend { position, .. } if self.journal_writes => {
                     self.step(index, Event::JournalWritten { lsn: position.lsn });
                 }
-                Action::KeepDurable(durable) => self.step(index, Event::EpochReserved { epoch: durable.reserved }),
+                Action::KeepDurable(durable) => {
+                    self.disks[index] = durable;
+                    self.step(index, Event::EpochReserved { epoch: durable.reserved });
+                }
+                Action::Stopped => self.stopped[index] = true,
                 Action::Tell(tell) => self.tells.push(tell),
                 Action::Reply { answer, .. } => self.answers.push(*answer),
                 Action::SendVrrp { bytes, .. } => self.adverts[index].push(bytes[2]),
@@ -116,7 +137,7 @@ impl Pair {
     fn deliver(&mut self) {
         while !self.wire.is_empty() {
             let (to, bytes) = self.wire.remove(0);
-            if self.cut {
+            if self.cut || self.dead == Some(to) {
                 continue;
             }
             if bytes.first() == Some(&peer::HEARTBEAT) || self.log_passes {
@@ -131,12 +152,36 @@ impl Pair {
             self.now.local += Duration::from_millis(1);
             self.now.wall += Duration::from_millis(1);
             for index in 0..2 {
-                if self.nodes[index].next_timeout().is_some_and(|due| due <= self.now.local) {
+                if self.dead != Some(index) && self.nodes[index].next_timeout().is_some_and(|due| due <= self.now.local)
+                {
                     self.step(index, Event::Timeout);
                 }
             }
             self.deliver();
         }
+    }
+
+    /// Its program ends, and its parent says so.
+    fn kill(&mut self, index: usize) {
+        let incarnation = self.nodes[index].settings.incarnation;
+        self.dead = Some(index);
+        self.step(1 - index, Event::Farewell { incarnation });
+    }
+
+    /// A new life of a node, with this program and what its disk remembers; its log is gone.
+    fn start(&mut self, index: usize, level: Level, life: u64) {
+        self.nodes[index] = node_with(index as u8, 1, self.now, level, self.disks[index], life);
+        (self.dead, self.stopped[index]) = (None, false);
+        self.step(index, Event::Timeout);
+    }
+
+    fn ask(&mut self, index: usize, operator: Operator) -> Answer {
+        self.step(index, Event::Asked { number: 9, operator });
+        self.answers.pop().expect("an answer")
+    }
+
+    fn roles(&self) -> [Role; 2] {
+        [0, 1].map(|index| self.nodes[index].role())
     }
 
     fn phone_says(&mut self, index: usize, text: &str) {

@@ -53,6 +53,7 @@ pub fn open(
         context: endpoint.context.clone(),
         channel: channel_name(endpoint, number),
         started: Moment { wall: step.wall, cluster: step.now },
+        account_code: endpoint.account_code.clone(),
         unique_id: format!("{}.{}", step.wall.as_millis() / 1000, number.0),
         ..Record::default()
     };

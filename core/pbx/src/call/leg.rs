@@ -122,8 +122,7 @@ pub struct Leg {
     #[cbor(n(18), with = "::media::address::optional_socket", has_nil)]
     pub signalled: Option<SocketAddr>,
     /// The phone knows that it is out: it left or refused by itself, or has confirmed that we let it go.
-    #[n(19)]
-    #[cbor(default)]
+    #[cbor(n(19), with = "base::level::late", has_nil)]
     pub left: bool,
 }
 

@@ -100,7 +100,7 @@ pub(super) const SIP_PEER: Options = Options {
     kind: "a sip.conf peer",
     supported: "\
         type callerid cid_number fullname username defaultuser secret md5secret host port nat canreinvite \
-        directmedia context qualify qualifyfreq disallow allow call-limit insecure",
+        directmedia context qualify qualifyfreq disallow allow call-limit insecure accountcode",
     holding: &[
         ("dtmfmode", &["rfc2833", "auto"]),
         ("transport", &["udp"]),
@@ -117,7 +117,7 @@ pub(super) const SIP_PEER: Options = Options {
         ("preferred_codec_only", NO),
     ],
     known: "\
-        language mailbox vmexten accountcode amaflags callgroup pickupgroup namedcallgroup namedpickupgroup \
+        language mailbox vmexten amaflags callgroup pickupgroup namedcallgroup namedpickupgroup \
         busylevel callcounter subscribecontext allowsubscribe allowtransfer deny permit acl directmediadeny \
         directmediapermit directmediaacl contactdeny contactpermit contactacl fromuser fromdomain regexten defaultip \
         remotesecret auth sendrpid trustrpid rpid_update trust_id_outbound progressinband promiscredir useclientcode \
@@ -195,7 +195,7 @@ pub(super) const PJSIP_ENDPOINT: Options = Options {
     kind: "a pjsip.conf endpoint",
     supported: "\
         type transport context disallow allow auth aors callerid direct_media rtp_symmetric force_rport \
-        rewrite_contact identify_by",
+        rewrite_contact identify_by accountcode",
     holding: &[
         ("dtmf_mode", &["rfc4733", "auto"]),
         ("media_encryption", NO),
@@ -218,7 +218,7 @@ pub(super) const PJSIP_ENDPOINT: Options = Options {
         from_user from_domain outbound_auth outbound_proxy mailboxes language moh_suggest moh_passthrough call_group \
         pickup_group named_call_group named_pickup_group device_state_busy_at trust_id_inbound trust_id_outbound \
         send_pai send_rpid send_diversion send_history_info send_connected_line rpid_immediate callerid_privacy \
-        callerid_tag accountcode set_var message_context subscribe_context allow_subscribe allow_transfer 100rel \
+        callerid_tag set_var message_context subscribe_context allow_subscribe allow_transfer 100rel \
         timers timers_min_se timers_sess_expires media_address bind_rtp_to_media_address media_encryption_optimistic \
         g726_non_standard connected_line_method direct_media_method direct_media_glare_mitigation rtp_ipv6 \
         rtp_engine rtp_keepalive rtp_timeout rtp_timeout_hold record_on_feature record_off_feature sdp_owner \

@@ -352,6 +352,7 @@ fn unregistered(name: &str, networks: Vec<Network>) -> Endpoint {
         address: None,
         direct_media: false,
         max_calls: None,
+        account_code: None,
         identify_by_name: true,
         identify_by_address: networks,
     }
@@ -371,6 +372,7 @@ fn endpoint_entry(entry: &Entry, endpoint: &mut Endpoint, diagnostics: &mut Diag
         "rtp_symmetric" => endpoint.symmetric_media = switch(entry, diagnostics).unwrap_or_default(),
         "force_rport" => endpoint.force_rport = switch(entry, diagnostics).unwrap_or(true),
         "rewrite_contact" => endpoint.rewrite_contact = switch(entry, diagnostics).unwrap_or_default(),
+        "accountcode" => endpoint.account_code = Some(entry.value.to_string()).filter(|code| !code.is_empty()),
         "identify_by" => {
             endpoint.identify_by_name = list(&entry.value).any(|by| matches!(by, "username" | "auth_username"));
         }

@@ -202,6 +202,7 @@ struct Own {
     password: Option<String>,
     md5: Option<String>,
     max_calls: Option<u32>,
+    account_code: Option<String>,
     challenge_calls: bool,
 }
 
@@ -219,6 +220,7 @@ fn peer(section: &Section, defaults: &Peer, general: &General, diagnostics: &mut
         password: None,
         md5: None,
         max_calls: None,
+        account_code: None,
         challenge_calls: true,
     };
     let mut readable = true;
@@ -268,6 +270,7 @@ fn peer(section: &Section, defaults: &Peer, general: &General, diagnostics: &mut
         address: fixed,
         direct_media: shared.direct_media,
         max_calls: own.max_calls,
+        account_code: own.account_code,
         identify_by_address: by_address,
         name,
     })
@@ -291,6 +294,7 @@ fn own_entry(entry: &Entry, name: &str, own: &mut Own, shared: &mut Peer, diagno
         "host" => own.host = host(entry, diagnostics)?,
         "port" => own.port = port(entry, diagnostics),
         "call-limit" => own.max_calls = number(entry, 0, u32::MAX, diagnostics).filter(|calls| *calls > 0),
+        "accountcode" => own.account_code = Some(entry.value.to_string()).filter(|code| !code.is_empty()),
         "insecure" => {
             let open = |word: &str| matches!(word.to_ascii_lowercase().as_str(), "invite" | "very" | "yes");
             own.challenge_calls = !list(&entry.value).any(open);

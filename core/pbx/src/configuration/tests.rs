@@ -194,6 +194,16 @@ fn kinds_of_peer() {
 }
 
 #[test]
+fn account_codes() {
+    assert_eq!(peer("", "").account_code, None);
+    assert_eq!(peer("", "accountcode=").account_code, None);
+    assert_eq!(peer("", "accountcode=sales").account_code.as_deref(), Some("sales"));
+    let text = "[100]\ntype=endpoint\naccountcode=support\n";
+    let endpoints = loaded("pjsip.conf", text).configuration.unwrap().endpoints;
+    assert_eq!(endpoints["100"].account_code.as_deref(), Some("support"));
+}
+
+#[test]
 fn secrets_are_kept_and_never_shown() {
     let ha1 = "0123456789ABCDEF0123456789abcdef";
     let peer = peer("realm=office", &format!("secret=hidden\nmd5secret={ha1}"));

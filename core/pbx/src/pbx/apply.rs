@@ -1,5 +1,7 @@
 //! What the other node, or the journal, says that the state is.
 
+use base::Lower;
+
 use super::{Now, Output, Pbx};
 use crate::object::{Key, Object, ObjectError};
 
@@ -10,7 +12,8 @@ impl Pbx {
         let key = Key::parse(kind, id)?;
         match value {
             Some(bytes) => {
-                let object = Object::decode(kind, id, bytes)?;
+                let mut object = Object::decode(kind, id, bytes)?;
+                object.lower(self.own_level);
                 if object.key() != key {
                     return Err(ObjectError::Name { kind, id: id.to_owned() });
                 }

@@ -1,6 +1,7 @@
 //! Requests: who sent them, and which part of the PBX answers.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sip::transaction::Transmit;
 use sip::{Fields, Method, Request, Response};
@@ -15,6 +16,12 @@ use crate::registrar::Arrival;
 
 /// Calls at one time, ended ones that still answer retransmissions included. More are refused with 503.
 const CALLS_MAX: usize = 20_000;
+
+/// When somebody whose call was refused for want of room may try again.
+const OVERLOAD: Duration = Duration::from_secs(5);
+
+/// The same where an operator lets the calls come to an end: a machine takes a minute to be started again.
+const CLOSED: Duration = Duration::from_secs(60);
 
 impl Pbx {
     pub(super) fn request(&mut self, now: Now, local: SocketAddr, source: SocketAddr, request: &Request) {
@@ -129,7 +136,10 @@ impl Pbx {
     fn begin(&mut self, arrival: &Arrival<'_>, now: Now, endpoint: &Endpoint, context: &str) {
         let configuration = self.configuration.clone();
         if self.calls.len() >= CALLS_MAX {
-            return self.refuse(arrival, 503);
+            return self.refuse_for(arrival, OVERLOAD);
+        }
+        if self.closed {
+            return self.refuse_for(arrival, CLOSED);
         }
         let busy = self.calls.values().filter(|call| !call.is_ended() && call.caller.endpoint == endpoint.name);
         if endpoint.max_calls.is_some_and(|max| busy.count() as u32 >= max) {
@@ -149,10 +159,14 @@ impl Pbx {
     }
 
     fn refuse(&mut self, arrival: &Arrival<'_>, status: u16) {
-        let mut response = self.answer(arrival.request, status);
-        if status == 503 {
-            response.headers.push("Retry-After", "5");
-        }
+        let response = self.answer(arrival.request, status);
+        self.reply(arrival, &response);
+    }
+
+    /// Not now, but perhaps after so long (RFC 3261 20.33, 21.5.4).
+    fn refuse_for(&mut self, arrival: &Arrival<'_>, after: Duration) {
+        let mut response = self.answer(arrival.request, 503);
+        response.headers.push("Retry-After", after.as_secs().to_string());
         self.reply(arrival, &response);
     }
 
@@ -200,6 +214,7 @@ fn guest_endpoint(general: &General) -> Endpoint {
         address: None,
         direct_media: false,
         max_calls: None,
+        account_code: None,
         identify_by_address: Vec::new(),
         identify_by_name: false,
     }

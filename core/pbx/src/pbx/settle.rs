@@ -1,5 +1,6 @@
 //! After a step of a call: its indexes, its media ports, its place in the log.
 
+use base::Lower;
 use media::relay::Port;
 
 use super::{Indexed, Now, Output, Pbx};
@@ -54,7 +55,9 @@ impl Pbx {
             match output {
                 call::Output::Send(transmit) => self.outputs.push(Output::Send(transmit)),
                 call::Output::Trouble(text) => self.outputs.push(Output::Trouble(text)),
-                call::Output::Record(record) => {
+                call::Output::Record(mut record) => {
+                    // This node's store gets what the log has, and so what the other one's gets.
+                    record.lower(self.level);
                     self.changed.insert(Key::Record(record.identity.clone()));
                     self.records.insert(record.identity.clone(), (*record).clone());
                     self.outputs.push(Output::Record(record));

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{ClusterTime, NodeIndex, Random, WallTime};
+use base::{ClusterTime, Level, NodeIndex, Random, WallTime};
 use sip::digest::{Algorithm, answer};
 use sip::{Fields, Message, Method, NameAddr, Request, Response, Uri, Via};
 
@@ -52,7 +52,11 @@ fn files() -> Files {
 }
 
 fn new_pbx(index: u8) -> Pbx {
-    let loaded = load(&files());
+    pbx_with(index, &files())
+}
+
+fn pbx_with(index: u8, files: &Files) -> Pbx {
+    let loaded = load(files);
     let configuration = loaded.configuration.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     let service = SERVER.parse::<SocketAddr>().unwrap().ip();
     let settings = Settings { service, index: NodeIndex(index), secret: [7; 32] };

@@ -18,7 +18,7 @@ fn alarm() -> Alarm {
 }
 
 fn down() -> Look {
-    Look::Unprotected { reason: "the peer is down".into() }
+    Look::Unprotected { reason: "the peer is down".into(), on_purpose: false }
 }
 
 /// Looks each second for so long; gives what was told, and after how many seconds.
@@ -48,13 +48,26 @@ fn a_short_loss_is_not_told_and_neither_is_its_end() {
     }
 }
 
+/// Maintenance raises no alarm, but a node that was forgotten after it does.
+#[test]
+fn what_was_done_on_purpose_is_told_after_a_working_day() {
+    let drained = Look::Unprotected { reason: "the peer is drained and down".into(), on_purpose: true };
+    let told = looks(&mut alarm(), &drained, 8 * 3_600 + 60);
+    assert_eq!(told.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [8 * 3_600 + 1]);
+    // One that is back in service and down is none of that any more.
+    let mut alarm = alarm();
+    assert_eq!(looks(&mut alarm, &drained, 3_600), []);
+    assert_eq!(looks(&mut alarm, &down(), 5)[0].0, 1);
+}
+
 #[test]
 fn only_one_of_two_nodes_that_hear_each_other_tells() {
     let mut status = crate::human::tests::example().status;
     assert_eq!(Look::of(&status), Look::Protected);
     status.protected = false;
     status.unprotected_because = Some("the peer is catching up".into());
-    assert_eq!(Look::of(&status), Look::Unprotected { reason: "the peer is catching up".into() });
+    let reason = "the peer is catching up".to_owned();
+    assert_eq!(Look::of(&status), Look::Unprotected { reason, on_purpose: false });
     status.role = "standby".into();
     assert_eq!(Look::of(&status), Look::Others);
     // A standby that hears nobody and may not serve, for want of a carrier, is on its own.

@@ -48,6 +48,7 @@ fn each_command_has_help_and_json() {
         "calls",
         "cdr",
         "switchover",
+        "drain",
         "reload",
         "other",
     ];
@@ -131,4 +132,32 @@ fn check_takes_a_configuration_or_a_directory() {
     assert_eq!(arguments.asterisk_dir.as_deref(), Some(Path::new("/a")));
     assert!(arguments.json);
     assert!(parse("tandem check --asterisk-dir /a --config /b").is_err());
+}
+
+#[test]
+fn a_node_is_drained_in_one_way_at_a_time() {
+    let drain = |line: &str| match parse(line).unwrap() {
+        Command::Drain(arguments) => (arguments.to_drain(), arguments.wait),
+        other => panic!("{line} is {other:?}"),
+    };
+    assert_eq!(drain("tandem drain"), (Drain::Drained, false));
+    assert_eq!(drain("tandem drain --wait"), (Drain::Drained, true));
+    assert_eq!(drain("tandem drain --never"), (Drain::Never, false));
+    assert_eq!(drain("tandem drain --calls --wait"), (Drain::Calls, true));
+    assert_eq!(drain("tandem drain --end"), (Drain::Ended, false));
+    for line in ["tandem drain --never --calls", "tandem drain --end --never", "tandem drain --end --wait"] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn waiting_for_protection_has_an_end() {
+    let limit = |line: &str| match parse(line).unwrap() {
+        Command::Status(arguments) => arguments.until_protected,
+        other => panic!("{line} is {other:?}"),
+    };
+    assert_eq!(limit("tandem status"), None);
+    assert_eq!(limit("tandem status --until-protected"), Some(60));
+    assert_eq!(limit("tandem status --until-protected 5 --json"), Some(5));
+    assert!(parse("tandem status --until-protected --watch").is_err());
 }

@@ -19,6 +19,7 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
     findings.push(protection(status));
     let Some(peer) = &status.peer else { return findings };
     findings.push(links(peer));
+    findings.extend(drained(status));
     match &peer.about {
         Some(about) => findings.extend([
             version(&status.version, about),
@@ -52,6 +53,14 @@ fn protection(status: &Status) -> Finding {
     let reason = status.unprotected_because.as_deref().unwrap_or("it does not say why");
     let todo = "run `tandem status` and `tandem doctor` on the other machine, too";
     Finding::problem(CHECK, format!("NOT PROTECTED: {reason}"), todo)
+}
+
+/// Somebody has taken a node out of service, perhaps long ago.
+fn drained(status: &Status) -> Option<Finding> {
+    let there = status.peer.as_ref().and_then(|peer| peer.drain.as_ref()).map(|_| "the peer");
+    let who = status.drain.as_ref().map(|_| "this node").or(there)?;
+    let text = format!("{who} is drained: it is not handed the role");
+    Some(Finding::warning("in service", text, "run `tandem drain --end` there when the work on it is done"))
 }
 
 fn links(peer: &PeerLine) -> Finding {
@@ -143,6 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn a_drained_node_is_told_of_wherever_one_asks() {
+        let mut status = crate::human::tests::example().status;
+        assert!(drained(&status).is_none());
+        status.drain = Some("drained".into());
+        assert_eq!(drained(&status).map(|finding| finding.verdict), Some(Verdict::Warning));
+        status.drain = None;
+        status.peer.as_mut().unwrap().drain = Some("never".into());
+        assert!(drained(&status).is_some_and(|finding| finding.text.starts_with("the peer is drained")));
+    }
+
+    #[test]
     fn one_link_is_a_warning_and_none_a_problem() {
         let peer = |links_up, links| PeerLine {
             name: "b".into(),
@@ -153,6 +173,7 @@ mod tests {
             links_up,
             links,
             about: None,
+            drain: None,
         };
         assert_eq!(links(&peer(2, 2)).verdict, Verdict::Ok);
         assert_eq!(links(&peer(1, 2)).verdict, Verdict::Warning);

@@ -25,6 +25,9 @@ pub fn of_tell(tell: &Tell) -> Option<Telling> {
             .with("registrations", *registrations)
             .with("records", *records),
         Tell::HandOver { step } => Telling::new("hand_over", text).with("step", *step),
+        Tell::Drain(drain) => Telling::new("drain", text).with("on", drain.is_on()),
+        Tell::Level { level, own } => Telling::new("level", text).with("level", level.0).with("own", own.0),
+        Tell::PeerTooOld { .. } => Telling::new("trouble", text),
         Tell::Cluster(_) => Telling::new("cluster", text),
         Tell::Vrrp(notice) => Telling::new("vrrp", text).with("trouble", notice.is_trouble()),
         Tell::Trouble(_) => Telling::new("trouble", text),

@@ -12,12 +12,15 @@ pub(crate) fn example() -> NodeStatus {
         links_up: 1,
         links: 1,
         about: None,
+        drain: None,
     };
     let status = Status {
         node: "a".into(),
         role: "active".into(),
         protected: true,
         unprotected_because: None,
+        unprotected_on_purpose: false,
+        drain: None,
         epoch: "3.0".into(),
         lag_ms: 0.42,
         registrations: 12,
@@ -31,6 +34,7 @@ pub(crate) fn example() -> NodeStatus {
         configuration_hash: "00000000deadbeef".into(),
         vrrp: None,
         version: "0.1.0".into(),
+        level: 2,
     };
     NodeStatus { status, pid: 200, parent_pid: 100 }
 }
@@ -65,6 +69,20 @@ fn an_unprotected_node_says_why() {
     assert!(text.starts_with("NOT PROTECTED because the peer is down\n"), "{text}");
     assert!(text.contains("\n  peer          b: DOWN, 0 of 1 links up\n"), "{text}");
     assert!(text.contains("\n  address       not held by this node\n"), "{text}");
+}
+
+#[test]
+fn a_drained_node_says_so_here_and_there() {
+    let mut node = example();
+    node.status.drain = Some("drained".into());
+    node.status.role = "standby".into();
+    assert!(status(&node, false).contains("\n  node          a (standby, drained)\n"));
+    let mut node = example();
+    node.status.peer = node.status.peer.map(|peer| PeerLine { drain: Some("never".into()), ..peer });
+    assert!(status(&node, false).contains("\n  peer          b (standby, drained for good), in step"));
+    let down = PeerLine { up: false, ..node.status.peer.clone().unwrap() };
+    node.status.peer = Some(down);
+    assert!(status(&node, false).contains("b: DOWN, drained for good, 1 of 1 links up"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use node::Operator;
+use node::cluster::Drain;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Answered;
@@ -32,6 +33,10 @@ pub(super) enum Question {
     Phones,
     Calls,
     SwitchOver,
+    Drain,
+    DrainNever,
+    DrainCalls,
+    DrainEnd,
     Reload,
     Stop,
 }
@@ -51,6 +56,10 @@ impl From<Operator> for Question {
             Operator::Phones => Self::Phones,
             Operator::Calls => Self::Calls,
             Operator::SwitchOver => Self::SwitchOver,
+            Operator::Drain(Drain::Drained) => Self::Drain,
+            Operator::Drain(Drain::Never) => Self::DrainNever,
+            Operator::Drain(Drain::Calls) => Self::DrainCalls,
+            Operator::Drain(Drain::Ended) => Self::DrainEnd,
             Operator::Reload => Self::Reload,
             Operator::Stop => Self::Stop,
         }
@@ -64,6 +73,10 @@ impl From<Question> for Operator {
             Question::Phones => Self::Phones,
             Question::Calls => Self::Calls,
             Question::SwitchOver => Self::SwitchOver,
+            Question::Drain => Self::Drain(Drain::Drained),
+            Question::DrainNever => Self::Drain(Drain::Never),
+            Question::DrainCalls => Self::Drain(Drain::Calls),
+            Question::DrainEnd => Self::Drain(Drain::Ended),
             Question::Reload => Self::Reload,
             Question::Stop => Self::Stop,
         }

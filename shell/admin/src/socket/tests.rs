@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use node::cluster::Drain;
 use node::{Answer, Operator, PhoneLine};
 
 use super::client::ask_within;
@@ -50,7 +51,9 @@ fn say(path: &Path, bytes: &[u8]) -> String {
 fn every_question_is_answered() {
     let directory = Directory::new("answered");
     serve(&directory.socket(), echo).unwrap();
-    for operator in [Operator::Status, Operator::Phones, Operator::Calls, Operator::SwitchOver, Operator::Reload] {
+    let ways = [Drain::Drained, Drain::Never, Drain::Calls, Drain::Ended].map(Operator::Drain);
+    let others = [Operator::Status, Operator::Phones, Operator::Calls, Operator::SwitchOver, Operator::Reload];
+    for operator in others.into_iter().chain(ways) {
         let answered = ask(&directory.socket(), operator).unwrap();
         assert_eq!(answered.answer, Answer::Done { text: format!("{operator:?}\nsecond line") });
         assert_eq!(answered.pid, std::process::id());

@@ -110,7 +110,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection, record: &Record) -
     .bind(record.billable_seconds() as i64)
     .bind(record.disposition.to_string())
     .bind(AMA_DOCUMENTATION)
-    .bind("")
+    .bind(record.account_code.as_deref().unwrap_or_default())
     .bind(&record.unique_id)
     .bind("")
     .bind(start)

@@ -60,6 +60,7 @@ fn record(number: u64) -> Record {
         ended: Some(moment(number + 10)),
         disposition: Disposition::Answered,
         unique_id: format!("1700000000.{number}"),
+        account_code: Some("sales".to_owned()),
         ..Record::default()
     }
 }
@@ -118,7 +119,7 @@ fn a_record_becomes_a_row_in_asterisks_columns() {
         billsec: 7,
         disposition: "ANSWERED".to_owned(),
         amaflags: 3,
-        accountcode: String::new(),
+        accountcode: "sales".to_owned(),
         uniqueid: "1700000000.7".to_owned(),
         userfield: String::new(),
         start: "2023-11-14 22:13:27".to_owned(),

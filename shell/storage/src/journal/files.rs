@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use base::{ClusterTime, LocalTime};
 use minicbor::{Decode, Encode};
 use node::Recovered;
-use node::cluster::Durable;
+use node::cluster::{Drain, Durable};
 use node::replication::{Checkpoint, Entry, Log};
 
 use super::{FOLDER, JournalError, Opened, cluster_time_now};
@@ -38,6 +38,22 @@ struct Epochs {
     epoch: base::Epoch,
     #[n(1)]
     reserved: base::Epoch,
+    #[n(2)]
+    peer_level: Option<base::Level>,
+    #[n(3)]
+    drain: Option<Drain>,
+}
+
+impl Epochs {
+    fn of(durable: Durable) -> Self {
+        let Durable { epoch, reserved, peer_level, drain } = durable;
+        Self { epoch, reserved, peer_level, drain: drain.is_on().then_some(drain) }
+    }
+
+    fn durable(self) -> Durable {
+        let Self { epoch, reserved, peer_level, drain } = self;
+        Durable { epoch, reserved, peer_level, drain: drain.unwrap_or_default() }
+    }
 }
 
 pub(super) struct Files {
@@ -164,7 +180,7 @@ impl Files {
         let temporary = self.state_dir.join("epochs.new");
         let mut out = self.create(&temporary)?;
         let mut bytes = Vec::new();
-        record(&mut bytes, LocalTime::ZERO, &encoded(&Epochs { epoch: durable.epoch, reserved: durable.reserved }));
+        record(&mut bytes, LocalTime::ZERO, &encoded(&Epochs::of(durable)));
         out.write_all(&bytes).map_err(file("write", &temporary))?;
         out.sync_all().map_err(file("sync", &temporary))?;
         std::fs::rename(&temporary, &path).map_err(file("rename", &path))?;
@@ -175,7 +191,7 @@ impl Files {
         let bytes = std::fs::read(self.state_dir.join("epochs")).unwrap_or_default();
         let (records, _) = records(&bytes);
         let epochs = records.first().and_then(|record| minicbor::decode::<Epochs>(&record.bytes).ok());
-        epochs.map(|it| Durable { epoch: it.epoch, reserved: it.reserved }).unwrap_or_default()
+        epochs.map(Epochs::durable).unwrap_or_default()
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<(), JournalError> {
@@ -278,3 +294,6 @@ fn file<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(std::io::Err
 pub(super) fn sync_data(log: &File) -> std::io::Result<()> {
     nix::unistd::fdatasync(log.as_fd()).map_err(std::io::Error::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use base::{Epoch, NodeIndex, WallTime};
+use base::{Epoch, Level, NodeIndex, WallTime};
 use fuzz::Mutator;
+use node::cluster::Drain;
 use node::replication::{Delta, Entry, Key, Log};
 
 use super::files::{Files, record};
@@ -244,7 +245,7 @@ fn damage_never_panics_and_invents_nothing() {
     append(&journal, &entries[..8]);
     journal.checkpoint(local(8), Box::new(states[8].clone()));
     append(&journal, &entries[8..]);
-    journal.keep_durable(Durable { epoch: EPOCH, reserved: EPOCH.next(NodeIndex(1)) });
+    journal.keep_durable(Durable { epoch: EPOCH, reserved: EPOCH.next(NodeIndex(1)), ..Durable::default() });
     wait_for(&events, JournalEvent::Written { lsn: Lsn(20) });
     wait_until("the epochs are kept", || source.0.join("epochs").exists());
     wait_until("the checkpoint is complete", || source.names() == ["3.checkpoint", "3.log"]);
@@ -263,7 +264,7 @@ fn damage_never_panics_and_invents_nothing() {
         let opened = directory.recover();
         let state = opened.recovered.log.checkpoint();
         assert_eq!(Some(&state), states.get(state.position.lsn.0 as usize));
-        let Durable { epoch, reserved } = opened.recovered.durable;
+        let Durable { epoch, reserved, .. } = opened.recovered.durable;
         assert!(epoch <= EPOCH && reserved <= EPOCH.next(NodeIndex(1)));
         lengths.insert(state.position.lsn.0);
         fs::write(&paths[place], &whole[place]).unwrap();
@@ -306,7 +307,12 @@ fn epochs_are_kept_and_the_last_one_counts() {
     let (journal, _, events) = open(&directory);
     let mut durable = Durable::default();
     for number in 1..=3 {
-        durable = Durable { epoch: Epoch { number, ..EPOCH }, reserved: Epoch { number: number + 1, ..EPOCH } };
+        durable = Durable {
+            epoch: Epoch { number, ..EPOCH },
+            reserved: Epoch { number: number + 1, ..EPOCH },
+            peer_level: Some(Level(2)),
+            drain: [Drain::Ended, Drain::Calls, Drain::Never][number as usize - 1],
+        };
         journal.keep_durable(durable);
         wait_for(&events, JournalEvent::Reserved { durable });
     }

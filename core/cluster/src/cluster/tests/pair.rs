@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Epoch, Incarnation, LocalTime, Lsn, NodeIndex, Position};
+use base::{Epoch, Incarnation, Level, LocalTime, Lsn, NodeIndex, Position};
 
 use crate::cluster::{Cluster, Durable, Failback, Settings};
 use crate::heartbeat::{Heartbeat, Role};
@@ -35,6 +35,7 @@ pub fn settings(node: usize, priority: u8) -> Settings {
         failback: Failback::Manual,
         timing: Timing::default(),
         restart: None,
+        level: Level::OWN,
     }
 }
 

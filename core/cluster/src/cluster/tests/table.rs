@@ -1,6 +1,6 @@
 //! Each role with each input, and what comes of it: by hand on one machine.
 
-use base::{ClusterTime, Epoch, Incarnation, LocalTime, Position};
+use base::{ClusterTime, Epoch, Incarnation, Level, LocalTime, Position};
 
 use super::pair::{at, epoch, settings};
 use crate::cluster::{Cluster, Durable, Settings};
@@ -19,7 +19,7 @@ fn millis(millis: u64) -> LocalTime {
 /// A heartbeat of node 1, which hears us.
 fn heard(sequence: u64, role: Role, epoch: Epoch) -> Heartbeat {
     Heartbeat {
-        version: 1,
+        level: Level::FIRST,
         incarnation: PEER,
         sequence,
         index: base::NodeIndex(1),
@@ -34,7 +34,7 @@ fn heard(sequence: u64, role: Role, epoch: Epoch) -> Heartbeat {
 }
 
 fn machine(settings: Settings) -> Cluster {
-    let durable = Durable { epoch: epoch(4, 1), reserved: Epoch::default() };
+    let durable = Durable { epoch: epoch(4, 1), ..Durable::default() };
     let mut cluster = Cluster::new(settings, durable, OWN, Position::default(), LocalTime::ZERO);
     let outputs = cluster.timeout(LocalTime::ZERO);
     assert!(outputs.contains(&Output::ReserveEpoch(epoch(5, 0))));

@@ -118,7 +118,7 @@ impl World {
 
     fn start(&mut self, index: usize) {
         self.lives += 1;
-        let fresh = node(index as u8, 1, self.pair.now);
+        let fresh = node_with(index as u8, 1, self.pair.now, Level::OWN, Durable::default(), 0);
         let settings = Settings { incarnation: Incarnation(self.lives), ..fresh.settings };
         let random = Random::from_number(self.lives);
         self.pair.nodes[index] = Node::new(settings, configuration(), Recovered::default(), random, self.pair.now);

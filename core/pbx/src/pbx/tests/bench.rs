@@ -20,7 +20,21 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let mut world = World::new();
+        Self::on(World::new())
+    }
+
+    /// With everything in the files that came since the first level, on a node that writes at this level.
+    pub(crate) fn at(level: Level) -> Self {
+        let mut files = files();
+        if let Some(sip) = files.0.get_mut("sip.conf") {
+            *sip = sip.replace("type=friend\n", "type=friend\naccountcode=sales\n");
+        }
+        let mut pbx = pbx_with(0, &files);
+        pbx.set_levels(Level::OWN, level);
+        Self::on(World { pbx, ..World::new() })
+    }
+
+    fn on(mut world: World) -> Self {
         let (mut caller, mut callee) = (Phone::new("5000", "one", A), Phone::new("5001", "two", B));
         caller.register(&mut world, 3600);
         callee.register(&mut world, 3600);
@@ -124,6 +138,11 @@ impl Bench {
     }
 
     /// What the log holds.
+    pub(crate) fn set_level(&mut self, level: Level) {
+        self.world.pbx.set_levels(Level::OWN, level);
+        self.world.settle();
+    }
+
     pub(crate) fn objects(&self) -> impl Iterator<Item = (&(u8, String), &Vec<u8>)> {
         self.world.log.iter()
     }

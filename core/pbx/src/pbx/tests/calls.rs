@@ -303,6 +303,34 @@ fn busy_and_congestion_refuse_before_an_answer() {
     }
 }
 
+/// While an operator lets the calls come to an end, new ones are sent away for a while and those that there are go on.
+#[test]
+fn a_closed_pbx_takes_no_new_calls() {
+    let (mut world, mut a, mut b) = ready();
+    let invite = a.invite(&mut world, "603");
+    world.take_response(A, 100);
+    let ok = world.take_response(A, 200);
+    world.send(A, &a.ack(&invite, &ok, true).to_bytes());
+    world.pbx.set_closed(true);
+    world.sent.clear();
+    b.invite(&mut world, "600");
+    let refused = world.take_response(B, 503);
+    assert_eq!(refused.headers.value("Retry-After"), Some("60"));
+    assert_eq!(world.pbx.calls_live(), 1);
+    world.sent.clear();
+    world.wait(Duration::from_secs(6));
+    let bye = world.take_request(A, Method::Bye);
+    world.send(A, &a.respond(&bye, 200, None));
+    world.wait(Duration::from_secs(40));
+    over(&mut world, Disposition::Answered);
+    world.pbx.set_closed(false);
+    b.call_id = "another-call".into();
+    world.sent.clear();
+    b.invite(&mut world, "600");
+    world.take_response(B, 100);
+    world.take_response(B, 200);
+}
+
 #[test]
 fn wait_goes_on_at_the_other_node() {
     let (mut world, mut a, _) = ready();
