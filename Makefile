@@ -77,10 +77,17 @@ sim: release
 	$(call say,simulator: the checkers bite)
 	$(TARGET)/release/sim --planted all
 
-# Real processes in network namespaces, and phones that nobody here wrote. Needs root.
+# Real processes in network namespaces, and phones that nobody here wrote. Needs root. What mostly waits goes beside what
+# listens to phones, and waits for its turn by itself where it listens, too.
+LAB := cargo test --locked $(SELECT) --package tandem-lab
 lab: root tools release
 	$(call say,lab)
-	cargo test --locked $(SELECT) --package tandem-lab --lib --test '*'
+	$(LAB) --no-run --lib --test '*'
+	@log=$(TARGET)/lab-package.log; $(LAB) --test package >"$$log" 2>&1 & package=$$!; status=0; \
+	$(LAB) --test peers -- --test-threads 64 || status=$$?; \
+	wait $$package || status=$$?; cat $(TARGET)/lab-package.log; exit $$status
+	$(call say,lab: each fault)
+	$(LAB) --lib --test faults
 
 build:
 	cargo build --locked --release
