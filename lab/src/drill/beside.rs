@@ -116,13 +116,17 @@ impl Assembly {
         let struck_us = self.room.phones.with(|driver| driver.now_us())?;
         self.strike(fault)?;
         display.waiting(&format!("{NAME}: {} has come", fault.name()));
-        self.observe(&setup)?;
+        let moved_ms = self.observe(&setup)?;
         let after = silences(&self.room, &phones)?;
         let ears = ears(&self.room, &heard, &before, &after);
         let worst_ms = vec![ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max)];
         let own_delay_ms = own_delay_ms(&self.room)?;
         let mut result = TrialResult { ears, worst_ms, own_delay_ms, ..TrialResult::default() };
         self.ask(plan, &setup, struck_us, &mut result)?;
+        // It works, as far as it can: otherwise the comparison would be of something broken.
+        self.room.register_again()?;
+        let again = self.room.check_again(of_kind(plan, &[Kind::Talking]).len())?;
+        display.rival(NAME, moved_ms, &again);
         Ok(result)
     }
 
@@ -134,18 +138,27 @@ impl Assembly {
         }
     }
 
-    /// Lets time pass. Whose call did not come about dials again.
-    fn observe(&mut self, setup: &[Call]) -> Result<(), LabError> {
+    /// Lets time pass. Whose call did not come about dials again. Gives the time at which the address was at the other
+    /// node, in milliseconds.
+    fn observe(&mut self, setup: &[Call]) -> Result<Option<f64>, LabError> {
         let begun = Instant::now();
+        let mut moved_ms = None;
+        let mut dial_at = DIAL_AGAIN;
         while begun.elapsed() < OBSERVE {
-            thread::sleep(DIAL_AGAIN);
-            let asked = setup.to_vec();
-            let over: Vec<Call> = self.room.phones.with(move |driver| {
-                asked.into_iter().filter(|call| call.phones().all(|phone| state(driver, phone).is_over())).collect()
-            })?;
-            self.room.begin(&over)?;
+            thread::sleep(LOOK_EVERY);
+            if moved_ms.is_none() && self.nodes.get(1).map(RivalNode::serves).transpose()?.unwrap_or(false) {
+                moved_ms = Some(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+            if begun.elapsed() >= dial_at {
+                let asked = setup.to_vec();
+                let over: Vec<Call> = self.room.phones.with(move |driver| {
+                    asked.into_iter().filter(|call| call.phones().all(|phone| state(driver, phone).is_over())).collect()
+                })?;
+                self.room.begin(&over)?;
+                dial_at += DIAL_AGAIN;
+            }
         }
-        Ok(())
+        Ok(moved_ms)
     }
 
     /// The questions that both are asked.

@@ -20,11 +20,11 @@ pub(super) const STEP_LIMIT: Duration = Duration::from_secs(8);
 const PACKETS_HEARD: u64 = 5;
 
 /// The INVITEs of calls that are being set up leave over so long a time...
-const SETUP_US: u64 = 20_000;
+const SETUP_US: u64 = 10_000;
 /// ...of which so much is left when the fault comes: nearly all of them are under way then, each at another step.
-const SETUP_AFTER_US: u64 = 4_000;
+const SETUP_AFTER_US: u64 = 2_000;
 /// How long they ring: shorter than the time over which they are made, so that some are being answered, too.
-const SETUP_RINGS_US: u64 = 5_000;
+const SETUP_RINGS_US: u64 = 4_000;
 /// Before the first of them, so that the phones' thread has all of them in time.
 const SETUP_LEAD_US: u64 = 10_000;
 
@@ -232,7 +232,9 @@ impl Room {
     /// of the phones' clock.
     pub(super) fn set_up_around(&mut self, calls: &[Call]) -> Result<u64, LabError> {
         let each_us = SETUP_US / (calls.len() as u64).max(1);
-        Ok(self.make(calls, SETUP_LEAD_US, each_us)? + SETUP_US - SETUP_AFTER_US)
+        // A single one leaves in the middle.
+        let first_us = self.make(calls, SETUP_LEAD_US + each_us / 2, each_us)?;
+        Ok(first_us + SETUP_US - SETUP_AFTER_US - each_us / 2)
     }
 
     /// Picks up at the called phones; gives the calls without audio in both directions afterwards.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::DrillArguments;
 use super::calls::{Call, Counts, Kind};
-use super::checks::KEPT;
+use super::checks::{Check, KEPT};
 use super::fault::Fault;
 use super::load::Load;
 use super::report::{FaultReport, Report};
@@ -260,6 +260,18 @@ impl Display {
             let cells: String = KEPT.iter().map(|(_, name)| format!(" {:>11}", cell(name))).collect();
             self.line(&format!("{:<14}{cells}", fault.fault));
         }
+    }
+
+    /// What another assembly made of the fault.
+    pub(super) fn rival(&self, name: &str, moved_ms: Option<f64>, again: &Check) {
+        let moved = match moved_ms {
+            Some(moved_ms) => format!("the address was at the other machine after {moved_ms:.0} ms"),
+            None => "the address did not move".to_owned(),
+        };
+        let Check { good, total, .. } = again;
+        self.line(&format!(
+            "    beside   {name}: {moved}; once all phones had registered again, {good} of {total} new calls worked"
+        ));
     }
 
     /// Ours and theirs of one fault, when there is another one.

@@ -9,7 +9,7 @@ use super::records::ExpectedCall;
 use crate::LabError;
 use crate::netns::{Host, Network};
 use crate::nodes::SERVICE;
-use crate::phones::{Account, Phones, SIP_PORT};
+use crate::phones::{Account, Driver, Phones, SIP_PORT};
 
 /// The phones live on two hosts, so that a split of the switch can part them: the calls in turn on the one and the
 /// other.
@@ -53,16 +53,30 @@ impl Room {
         if self.registered {
             return Ok(());
         }
+        self.register_again()?;
+        self.registered = true;
+        Ok(())
+    }
+
+    /// Has all phones register, whether or not they think that they are.
+    pub(super) fn register_again(&self) -> Result<(), LabError> {
         let count = self.accounts.len();
-        self.phones.with(move |driver| (0..count).for_each(|at| driver.command(at, PhoneCommand::Register)))?;
-        let all = self
-            .phones
-            .wait_for(REGISTER_LIMIT, |driver| driver.handsets.iter().all(|handset| handset.phone.is_registered()))?;
+        let granted = |driver: &Driver| {
+            let granted = driver.handsets.iter().map(|handset| handset.phone.counters().registrations_granted);
+            granted.collect::<Vec<u64>>()
+        };
+        let before = self.phones.with(move |driver| {
+            let before = granted(driver);
+            (0..count).for_each(|at| driver.command(at, PhoneCommand::Register));
+            before
+        })?;
+        let all = self.phones.wait_for(REGISTER_LIMIT, move |driver| {
+            granted(driver).iter().zip(&before).all(|(now, before)| now > before)
+        })?;
         if !all {
             let what = "all phones registered".to_owned();
             return Err(LabError::Waited { what, limit_ms: REGISTER_LIMIT.as_millis() as u64 });
         }
-        self.registered = true;
         Ok(())
     }
 
