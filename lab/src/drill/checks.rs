@@ -55,6 +55,14 @@ impl Check {
     pub(super) fn is_good(&self) -> bool {
         self.good == self.total
     }
+
+    /// The same question, asked once more.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.good += other.good;
+        self.total += other.total;
+        let room = NOTES_MAX.saturating_sub(self.notes.len());
+        self.notes.extend(other.notes.iter().take(room).cloned());
+    }
 }
 
 /// What is compared across a trial, per phone.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::beside::Comparison;
 use super::calls::Counts;
-use super::checks::{Check, NOTES_MAX};
+use super::checks::Check;
 use super::fault::Fault;
 use super::load::Load;
 use super::statistics::Summary;
@@ -60,12 +60,7 @@ impl FaultReport {
         let mut checks: Vec<Check> = Vec::new();
         for check in results.iter().flat_map(|result| &result.checks) {
             match checks.iter_mut().find(|known| known.name == check.name) {
-                Some(known) => {
-                    known.good += check.good;
-                    known.total += check.total;
-                    let room = NOTES_MAX.saturating_sub(known.notes.len());
-                    known.notes.extend(check.notes.iter().take(room).cloned());
-                }
+                Some(known) => known.add(check),
                 None => checks.push(check.clone()),
             }
         }
