@@ -77,17 +77,17 @@ sim: release
 	$(call say,simulator: the checkers bite)
 	$(TARGET)/release/sim --planted all
 
-# Real processes in network namespaces, and phones that nobody here wrote. Needs root. What mostly waits goes beside what
-# listens to phones, and waits for its turn by itself where it listens, too.
+# Real processes in network namespaces, and phones that nobody here wrote. Needs root. All of it mostly waits, and so
+# runs side by side; within `peers`, what listens to phones waits for its turn by itself.
 LAB := cargo test --locked $(SELECT) --package tandem-lab
 lab: root tools release
 	$(call say,lab)
 	$(LAB) --no-run --lib --test '*'
-	@log=$(TARGET)/lab-package.log; $(LAB) --test package >"$$log" 2>&1 & package=$$!; status=0; \
+	@status=0; $(LAB) --test package >$(TARGET)/lab-package.log 2>&1 & package=$$!; \
+	$(LAB) --lib --test faults >$(TARGET)/lab-faults.log 2>&1 & faults=$$!; \
 	$(LAB) --test peers -- --test-threads 64 || status=$$?; \
-	wait $$package || status=$$?; cat $(TARGET)/lab-package.log; exit $$status
-	$(call say,lab: each fault)
-	$(LAB) --lib --test faults
+	wait $$package || status=$$?; wait $$faults || status=$$?; \
+	cat $(TARGET)/lab-package.log $(TARGET)/lab-faults.log; exit $$status
 
 build:
 	cargo build --locked --release
