@@ -77,10 +77,17 @@ sim: release
 	$(call say,simulator: the checkers bite)
 	$(TARGET)/release/sim --planted all
 
-# Real processes in network namespaces, and phones that nobody here wrote. Needs root.
+# Real processes in network namespaces, and phones that nobody here wrote. Needs root. All of it mostly waits, and so
+# runs side by side; within `peers`, what listens to phones waits for its turn by itself.
+LAB := cargo test --locked $(SELECT) --package tandem-lab
 lab: root tools release
 	$(call say,lab)
-	cargo test --locked $(SELECT) --package tandem-lab --lib --test '*'
+	$(LAB) --no-run --lib --test '*'
+	@status=0; $(LAB) --test package >$(TARGET)/lab-package.log 2>&1 & package=$$!; \
+	$(LAB) --lib --test faults >$(TARGET)/lab-faults.log 2>&1 & faults=$$!; \
+	$(LAB) --test peers -- --test-threads 64 || status=$$?; \
+	wait $$package || status=$$?; wait $$faults || status=$$?; \
+	cat $(TARGET)/lab-package.log $(TARGET)/lab-faults.log; exit $$status
 
 build:
 	cargo build --locked --release

@@ -6,13 +6,25 @@ use std::io;
 pub enum LabError {
     #[error("the lab makes network namespaces and must run as root")]
     NotRoot,
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    Arguments(String),
+    #[error("making a user namespace, to be root in it; {advice}")]
+    UserNamespace {
+        advice: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("starting `{program}`")]
     Start {
         program: String,
         #[source]
         source: io::Error,
     },
-    #[error("the program `{0}` is missing; on Debian: apt-get install iproute2 nftables e2fsprogs util-linux")]
+    #[error(
+        "the program `{0}` is missing; on Debian: apt-get install iproute2 nftables e2fsprogs util-linux \
+             keepalived mmdebstrap"
+    )]
     ProgramMissing(String),
     #[error("`{command}` failed: {output}")]
     Command { command: String, output: String },

@@ -1,5 +1,5 @@
-//! Hosts in network namespaces, nodes and phones on them, faults, and the drill that puts it all together. Needs Linux,
-//! root and the programs `ip` and, for packet loss, `nft`.
+//! Hosts in network namespaces, nodes and phones on them, faults, and the drill that puts it all together. Needs Linux
+//! and the programs `ip` and, for packet loss, `nft`; all but the drill also root.
 
 pub mod disk;
 pub mod drill;
@@ -8,6 +8,8 @@ pub mod netns;
 pub mod nodes;
 pub mod phones;
 pub mod process;
+mod rival;
+mod rootless;
 
 pub use drill::{DrillArguments, main};
 pub use error::LabError;

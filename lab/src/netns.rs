@@ -6,6 +6,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +31,16 @@ const NAMESPACE_DIRECTORY: &str = "/run/netns";
 pub struct Network {
     bridge: String,
     hosts: Vec<Host>,
+    /// The hosts of each cable; all of them are on the first one, which is the network itself.
+    cables: Mutex<Vec<Vec<String>>>,
 }
+
+/// Which network a host's cable leads to, counted from 0; its interface there is `eth` and this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cable(pub usize);
+
+/// The network that every host is on.
+pub const LAN: Cable = Cable(0);
 
 /// Packets from some hosts to others are lost; 100 percent is a cut in this direction.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +50,7 @@ pub struct Loss<'a> {
     pub percent: u32,
 }
 
-/// One machine of the network. Its interface is `eth0`.
+/// One machine of the network. Its interface there is `eth0`.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub name: String,
@@ -63,7 +73,9 @@ impl Network {
             address: *address,
             namespace: name(host),
         });
-        let network = Self { bridge: name("switch"), hosts: hosts.collect() };
+        let hosts: Vec<Host> = hosts.collect();
+        let cables = Mutex::new(vec![hosts.iter().map(|host| host.name.clone()).collect()]);
+        let network = Self { bridge: name("switch"), hosts, cables };
         network.make_namespaces()?;
         network.join()?;
         Ok(network)
@@ -73,34 +85,81 @@ impl Network {
         self.hosts.iter().find(|host| host.name == name).ok_or_else(|| LabError::NoHost(name.to_owned()))
     }
 
-    /// Takes the host's cable out at the switch: the host loses its carrier, everybody else loses the host.
-    pub fn cut(&self, host: &str) -> Result<(), LabError> {
-        self.batch(&self.bridge, &format!("link set {} down\n", port(&self.host(host)?.name)))
+    /// A second network: a switch of its own, and for each of these hosts an interface on it with this address and the
+    /// length of its subnet's prefix.
+    pub fn add_switch(&self, ends: &[(&str, &str)]) -> Result<Cable, LabError> {
+        let names: Result<Vec<String>, LabError> =
+            ends.iter().map(|(host, _)| Ok(self.host(host)?.name.clone())).collect();
+        let names = names?;
+        let cable = {
+            let mut cables = self.cables();
+            cables.push(names.clone());
+            Cable(cables.len() - 1)
+        };
+        self.lay(cable, &names)?;
+        let interface = interface(cable);
+        for (host, address) in ends {
+            // Nobody else has it, and nobody is to wait until that is proven.
+            let nodad = if address.contains(':') { " nodad" } else { "" };
+            let lines = format!("addr add {address} dev {interface}{nodad}\nlink set {interface} up\n");
+            self.batch(&self.host(host)?.namespace, &lines)?;
+        }
+        Ok(cable)
     }
 
-    /// Plugs the cable in again.
+    fn cables(&self) -> MutexGuard<'_, Vec<Vec<String>>> {
+        self.cables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the host's cables out at the switch: the host loses its carrier, everybody else loses the host.
+    pub fn cut(&self, host: &str) -> Result<(), LabError> {
+        self.cables_of(host)?.into_iter().try_for_each(|cable| self.plug(host, cable, false))
+    }
+
+    /// Plugs the cables in again.
     pub fn heal(&self, host: &str) -> Result<(), LabError> {
-        self.batch(&self.bridge, &format!("link set {} up\n", port(&self.host(host)?.name)))
+        self.cables_of(host)?.into_iter().try_for_each(|cable| self.plug(host, cable, true))
+    }
+
+    /// One cable of a host: in or out.
+    pub fn plug(&self, host: &str, cable: Cable, is_in: bool) -> Result<(), LabError> {
+        let way = if is_in { "up" } else { "down" };
+        self.batch(&self.bridge, &format!("link set {} {way}\n", port(&self.host(host)?.name, cable)))
+    }
+
+    fn cables_of(&self, host: &str) -> Result<Vec<Cable>, LabError> {
+        let name = &self.host(host)?.name;
+        let cables = self.cables();
+        let own = cables.iter().enumerate().filter(|(_, hosts)| hosts.contains(name));
+        Ok(own.map(|(number, _)| Cable(number)).collect())
     }
 
     /// Loses this many percent of the packets from and to the host; 0 ends it.
     pub fn lose(&self, host: &str, percent: u32) -> Result<(), LabError> {
         let host = self.host(host)?;
-        let port = port(&host.name);
+        let port = port(&host.name, LAN);
         let chance = format!("numgen random mod 100 < {percent} drop");
         let rules = format!("iifname \"{port}\" {chance}\noifname \"{port}\" {chance}\n");
         self.forward_rules(&format!("loss_{}", host.name), if percent > 0 { &rules } else { "" })
     }
 
-    /// Loses packets from some hosts to others, as told here and nothing else: an empty list ends it.
+    /// Loses packets from some hosts to others, on whichever cable, as told here and nothing else: an empty list ends
+    /// it.
     pub fn lose_between(&self, losses: &[Loss<'_>]) -> Result<(), LabError> {
+        let cables: Vec<Cable> = (0..self.cables().len()).map(Cable).collect();
+        self.lose_on(&cables, losses)
+    }
+
+    /// The same for packets on these cables.
+    pub fn lose_on(&self, cables: &[Cable], losses: &[Loss<'_>]) -> Result<(), LabError> {
         let mut rules = String::new();
         for Loss { from, to, percent } in losses {
             let verdict = match percent {
                 100.. => "drop".to_owned(),
                 _ => format!("numgen random mod 100 < {percent} drop"),
             };
-            rules.push_str(&format!("iifname {} oifname {} {verdict}\n", self.ports(from)?, self.ports(to)?));
+            let (from, to) = (self.ports(from, cables)?, self.ports(to, cables)?);
+            rules.push_str(&format!("iifname {from} oifname {to} {verdict}\n"));
         }
         self.forward_rules("between", &rules)
     }
@@ -121,15 +180,18 @@ impl Network {
         process::run(command.args(["-f", "-"]), &text, COMMAND_LIMIT).map(|_| ())
     }
 
-    fn ports(&self, hosts: &[&str]) -> Result<String, LabError> {
-        let ports: Result<Vec<String>, LabError> =
-            hosts.iter().map(|host| Ok(format!("\"{}\"", port(&self.host(host)?.name)))).collect();
-        Ok(format!("{{ {} }}", ports?.join(", ")))
+    fn ports(&self, hosts: &[&str], cables: &[Cable]) -> Result<String, LabError> {
+        let mut ports = Vec::new();
+        for host in hosts {
+            let own = self.cables_of(host)?.into_iter().filter(|cable| cables.contains(cable));
+            ports.extend(own.map(|cable| format!("\"{}\"", port(host, cable))));
+        }
+        Ok(format!("{{ {} }}", ports.join(", ")))
     }
 
     /// Begins to count what comes from this host with this source address.
     pub fn count_from(&self, host: &str, source: Ipv4Addr) -> Result<(), LabError> {
-        let port = port(&self.host(host)?.name);
+        let port = port(&self.host(host)?.name, LAN);
         self.table(
             "census",
             &format!(
@@ -167,22 +229,29 @@ impl Network {
     }
 
     fn join(&self) -> Result<(), LabError> {
-        let mut switch = String::from(
-            "link set lo up\nlink add br0 type bridge forward_delay 0 mcast_snooping 0\nlink set br0 up\n",
-        );
-        for host in &self.hosts {
-            let port = port(&host.name);
-            switch.push_str(&format!(
-                "link add {port} type veth peer name eth0 netns {}\nlink set {port} master br0\nlink set {port} up\n",
-                host.namespace
-            ));
-        }
-        self.batch(&self.bridge, &switch)?;
+        self.batch(&self.bridge, "link set lo up\n")?;
+        self.lay(LAN, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>())?;
         for host in &self.hosts {
             host.add_addresses(&[host.address])?;
             self.batch(&host.namespace, "link set lo up\nlink set eth0 up\n")?;
         }
         Ok(())
+    }
+
+    /// A switch, and a cable to each of its hosts.
+    fn lay(&self, cable: Cable, ends: &[String]) -> Result<(), LabError> {
+        let bridge = format!("br{}", cable.0);
+        let mut switch =
+            format!("link add {bridge} type bridge forward_delay 0 mcast_snooping 0\nlink set {bridge} up\n");
+        for host in ends.iter().map(|name| self.host(name)).collect::<Result<Vec<_>, _>>()? {
+            let (port, interface) = (port(&host.name, cable), interface(cable));
+            switch.push_str(&format!(
+                "link add {port} type veth peer name {interface} netns {}\nlink set {port} master {bridge}\n\
+                 link set {port} up\n",
+                host.namespace
+            ));
+        }
+        self.batch(&self.bridge, &switch)
     }
 
     fn batch(&self, namespace: &str, lines: &str) -> Result<(), LabError> {
@@ -250,8 +319,13 @@ impl Host {
 }
 
 /// The switch's end of a host's cable.
-fn port(host: &str) -> String {
-    format!("p-{host}")
+fn port(host: &str, cable: Cable) -> String {
+    format!("p{}-{host}", cable.0)
+}
+
+/// The host's end.
+fn interface(cable: Cable) -> String {
+    format!("eth{}", cable.0)
 }
 
 fn inside(namespace: &str, program: &str) -> Command {

@@ -2,8 +2,10 @@
 
 mod records;
 mod status;
+mod usage;
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use serde_json::Value;
 
 pub use records::CallRow;
 pub use status::Status;
+pub use usage::Usage;
 
 use crate::netns::Host;
 use crate::phones::Account;
@@ -38,6 +41,9 @@ const RING_S: u32 = 300;
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 
 const PEER_PORT: u16 = 7700;
+
+/// Whoever calls it hears itself.
+pub const ECHO_NUMBER: &str = "600";
 
 /// Gives a program a wall clock of its own (the package libfaketime); this one knows threads.
 const CLOCK_LIBRARY: &str = "libfaketimeMT.so.1";
@@ -133,6 +139,15 @@ impl Node {
         self.binary = binary.to_owned();
     }
 
+    /// One more link to the peer, from the node's next start on.
+    pub fn add_link(&self, local: Ipv4Addr, remote: Ipv4Addr) -> Result<(), LabError> {
+        let path = self.directory.join("tandem.toml");
+        let text = format!("\n[[peer.link]]\nlocal = \"{local}:{PEER_PORT}\"\nremote = \"{remote}:{PEER_PORT}\"\n");
+        let file = File::options().append(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(LabError::io(format!("adding a link to {}", path.display())))
+    }
+
     /// Puts the PBX's files of another folder in the place of the ones it has.
     pub fn use_pbx_files(&self, folder: &Path) -> Result<(), LabError> {
         let own = self.pbx_directory();
@@ -146,6 +161,11 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// One more of the PBX's files, or another one of this name.
+    pub fn write_pbx_file(&self, name: &str, text: &str) -> Result<(), LabError> {
+        write(&self.pbx_directory().join(name), text)
     }
 
     pub fn pbx_directory(&self) -> PathBuf {
@@ -256,12 +276,12 @@ impl Node {
 
     /// What a command of the operator prints that has one JSON object a line.
     pub fn ask_lines(&self, name: &str) -> Result<Vec<Value>, LabError> {
-        let mut command = self.operator_command(name);
-        let text = process::run(&mut command, "", COMMAND_LIMIT)?;
-        let read = |line| {
-            serde_json::from_str(line).map_err(|source| LabError::Json { command: process::describe(&command), source })
-        };
-        text.lines().map(read).collect()
+        lines(&mut self.operator_command(name))
+    }
+
+    /// All events that the node has kept, oldest first.
+    pub fn events(&self) -> Result<Vec<Value>, LabError> {
+        lines(self.operator_command("events").args(["--limit", &usize::MAX.to_string()]))
     }
 
     fn operator_command(&self, name: &str) -> Command {
@@ -333,6 +353,15 @@ impl Drop for Node {
     }
 }
 
+/// One JSON object a line.
+fn lines(command: &mut Command) -> Result<Vec<Value>, LabError> {
+    let text = process::run(command, "", COMMAND_LIMIT)?;
+    let read = |line| {
+        serde_json::from_str(line).map_err(|source| LabError::Json { command: process::describe(command), source })
+    };
+    text.lines().map(read).collect()
+}
+
 /// Makes the key of a pair with `tandem key`.
 pub fn make_key(binary: &Path, path: &Path) -> Result<(), LabError> {
     process::run(Command::new(binary).arg("key").arg(path), "", COMMAND_LIMIT).map(|_| ())
@@ -358,7 +387,7 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
 }
 
 /// The PBX's files, in the form that people have: friends in sip.conf, one pattern in extensions.conf.
-fn write_pbx(directory: &Path, accounts: &[Account]) -> Result<(), LabError> {
+pub(crate) fn write_pbx(directory: &Path, accounts: &[Account]) -> Result<(), LabError> {
     let mut sip = format!(
         "[general]\ncontext=internal\nbindport={}\nbindaddr=0.0.0.0\nsrvlookup=no\ndisallow=all\nallow=ulaw\n",
         crate::phones::SIP_PORT
@@ -370,7 +399,11 @@ fn write_pbx(directory: &Path, accounts: &[Account]) -> Result<(), LabError> {
         ));
     }
     write(&directory.join("sip.conf"), &sip)?;
-    let dialplan = format!("[internal]\nexten => _5XXX,1,Dial(SIP/${{EXTEN}},{RING_S})\nexten => _5XXX,2,Hangup\n");
+    let dialplan = format!(
+        "[internal]\nexten => _5XXX,1,Dial(SIP/${{EXTEN}},{RING_S})\nexten => _5XXX,2,Hangup\n\
+         exten => {ECHO_NUMBER},1,Answer\nexten => {ECHO_NUMBER},2,Echo\n\
+         exten => _7XXXXXX,1,Dial(SIP/${{EXTEN}},{RING_S})\n"
+    );
     write(&directory.join("extensions.conf"), &dialplan)
 }
 

@@ -1,9 +1,11 @@
 //! Virtual phones on real sockets: one thread runs them all, real-time where the machine allows it, with audio paced
 //! every 20 ms and arrival times from the kernel.
 
+mod crowd;
 mod driver;
 mod sockets;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use phone::{AnswerPolicy, PhoneConfig};
 
+pub use crowd::{CROWD_BEGIN, Crowd, Tally};
 pub use driver::{Driver, Handset};
 
 use crate::LabError;
@@ -21,8 +24,14 @@ use crate::netns::Host;
 pub const SIP_PORT: u16 = 5060;
 const RTP_PORT: u16 = 4000;
 
+/// Between the ports of two phones on one address: RTP comes in pairs.
+const LANE_PORTS: u16 = 2;
+
 /// No phone of a drill registers by itself: whoever registers again was made to.
 const REGISTER_EVERY_S: u32 = 3_000;
+
+/// After this time phones refresh their registrations of their own accord.
+pub const REFRESH: Duration = Duration::from_secs(REGISTER_EVERY_S as u64);
 
 /// How often a condition is looked at while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -53,26 +62,37 @@ impl Phones {
         Self::start_on(&places, server)
     }
 
-    /// Like [`Self::start`], with each phone on a host of its own choice.
+    /// Like [`Self::start`], with each phone on a host of its own choice. Phones of the same address have ports of their
+    /// own.
     pub fn start_on(places: &[(&Host, &Account)], server: SocketAddr) -> Result<Self, LabError> {
-        let mut handsets = Vec::new();
+        let mut configs = Vec::new();
+        let mut lanes: BTreeMap<Ipv4Addr, u16> = BTreeMap::new();
         for (index, (host, account)) in places.iter().enumerate() {
-            if account.address != host.address {
+            let lane = *lanes.entry(account.address).and_modify(|lane| *lane += LANE_PORTS).or_insert(0);
+            if lane == 0 && account.address != host.address {
                 host.add_addresses(&[account.address])?;
             }
-            let wanted = [SIP_PORT, RTP_PORT].map(|port| SocketAddr::from((account.address, port)));
-            let mut sockets = host.sockets(&wanted)?.into_iter();
             let config = PhoneConfig {
                 user: account.number.clone(),
                 password: account.password.clone(),
                 server,
-                address: SocketAddr::from((account.address, SIP_PORT)),
-                media_address: SocketAddr::from((account.address, RTP_PORT)),
+                address: SocketAddr::from((account.address, SIP_PORT + lane)),
+                media_address: SocketAddr::from((account.address, RTP_PORT + lane)),
                 register_every_s: REGISTER_EVERY_S,
                 answer: AnswerPolicy::never(),
                 // Tags must differ from those of every earlier run against the same node.
                 seed: driver::wall_clock_ns().wrapping_add(index as u64 * 7919),
             };
+            configs.push((*host, config));
+        }
+        Self::start_with(configs)
+    }
+
+    /// Phones as they are configured, each on a host that has its addresses.
+    pub fn start_with(configs: Vec<(&Host, PhoneConfig)>) -> Result<Self, LabError> {
+        let mut handsets = Vec::new();
+        for (host, config) in configs {
+            let mut sockets = host.sockets(&[config.address, config.media_address])?.into_iter();
             if let (Some(sip), Some(rtp)) = (sockets.next(), sockets.next()) {
                 handsets.push(Handset::new(config, sip, rtp)?);
             }
@@ -81,12 +101,13 @@ impl Phones {
     }
 
     fn run(handsets: Vec<Handset>) -> Result<Self, LabError> {
+        let mut driver = Driver::new(handsets)?;
         let (bell, ring) = UnixStream::pair().map_err(LabError::io("making the phones' bell"))?;
         ring.set_nonblocking(true).map_err(LabError::io("making the phones' bell"))?;
         let (orders, incoming): (Sender<Order>, Receiver<Order>) = channel();
         let thread = thread::Builder::new().name("phones".to_owned()).spawn(move || {
             sockets::become_real_time();
-            Driver::new(handsets).run(&incoming, &ring);
+            driver.run(&incoming, &ring);
         });
         let thread = thread.map_err(LabError::io("starting the phones' thread"))?;
         Ok(Self { orders, bell, thread: Some(thread) })

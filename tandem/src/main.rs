@@ -32,8 +32,8 @@ enum Command {
     /// Show on this machine that calls survive: a pair, phones, and one fault after another
     ///
     /// Builds hosts in network namespaces, starts two nodes and phones on them, commits faults, and tells what the
-    /// phones heard. Needs Linux and root, and touches nothing outside the namespaces that it makes. The exit code is
-    /// the promise: 0 when every bound was kept.
+    /// phones heard. Needs Linux, and touches nothing outside the namespaces that it makes; without root it makes a user
+    /// namespace as well. The exit code is the promise: 0 when every bound was kept.
     Drill(lab::DrillArguments),
     /// Write man pages and shell completions; for packages
     #[command(hide = true)]

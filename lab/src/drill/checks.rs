@@ -1,7 +1,7 @@
 //! What is asked after the fault, besides how long it was silent: each question once per call or phone.
 
-use super::calls::{Call, Kind, hears, plan, record, report};
-use super::fault::Fault;
+use super::calls::{Call, Counts, Kind, final_answers, hears, is_refused, of_kind, record, report, talks};
+use super::room::Room;
 use super::scene::Scene;
 use super::strike::Strike;
 use super::trial::TrialResult;
@@ -24,6 +24,28 @@ pub(super) const NOTES_MAX: usize = 5;
 /// What a machine may let out of the service address when it wakes from a pause and somebody else serves.
 const HANDFUL_MAX: u64 = 5;
 
+/// Questions that the last table shows for each fault, by the heads of their columns.
+pub(super) const KEPT: [(&str, &str); 8] = [
+    ("talk", TALK),
+    ("held", HELD),
+    ("ring", RINGING),
+    ("set up", SET_UP),
+    ("echo", ECHO),
+    ("ended", HUNG_UP),
+    ("new", AGAIN),
+    ("registered", REGISTERED),
+];
+pub(super) const TALK: &str = "audio in both directions of each talking call";
+const HELD: &str = "calls on hold resume and have audio";
+const RINGING: &str = "calls that rang are answered and have audio";
+pub(super) const SET_UP: &str = "calls being set up are answered once, or refused";
+const ECHO: &str = "calls in Echo still hear themselves";
+pub(super) const HUNG_UP: &str = "hanging up works, from either end";
+const AGAIN: &str = "new calls work, the other way round";
+pub(super) const REGISTERED: &str = "registrations kept, without a new REGISTER";
+/// Asked while a long fault lasts.
+pub(super) const MEANWHILE: &str = "calls meanwhile have audio and end";
+
 impl Check {
     pub(super) fn new(name: &'static str, total: usize, wrong: Vec<String>) -> Self {
         let good = total.saturating_sub(wrong.len());
@@ -33,63 +55,52 @@ impl Check {
     pub(super) fn is_good(&self) -> bool {
         self.good == self.total
     }
+
+    /// The same question, asked once more.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.good += other.good;
+        self.total += other.total;
+        let room = NOTES_MAX.saturating_sub(self.notes.len());
+        self.notes.extend(other.notes.iter().take(room).cloned());
+    }
 }
 
 /// What is compared across a trial, per phone.
 pub(super) struct Before {
     registrations_begun: Vec<u64>,
+    violations: Vec<usize>,
 }
 
 impl Scene {
     pub(super) fn before_trial(&mut self) -> Result<Before, LabError> {
-        let (registrations_begun, violations) = self.phones.with(|driver| {
+        self.room.phones.with(|driver| {
             let phones = || driver.handsets.iter().map(|handset| &handset.phone);
-            let begun = phones().map(|phone| phone.counters().registrations_begun).collect();
-            (begun, phones().map(|phone| phone.violations().len()).collect())
-        })?;
-        self.violations_before = violations;
-        Ok(Before { registrations_begun })
+            Before {
+                registrations_begun: phones().map(|phone| phone.counters().registrations_begun).collect(),
+                violations: phones().map(|phone| phone.violations().len()).collect(),
+            }
+        })
     }
 
-    /// All questions but the records, which need the broken node back. Ends all calls.
+    /// All questions but the records, which need the broken node back. Ends all calls. `is_long` when phones refresh
+    /// their registrations on schedule meanwhile.
     pub(super) fn check_after(
         &mut self,
         calls: &[Call],
-        fault: Fault,
+        is_long: bool,
         strike: &Strike,
         before: &Before,
         result: &mut TrialResult,
     ) -> Result<(), LabError> {
-        let of_kind = |kind| calls.iter().filter(|call| call.kind == kind).copied().collect::<Vec<_>>();
-        let (talking, held, ringing) = (of_kind(Kind::Talking), of_kind(Kind::Held), of_kind(Kind::Ringing));
         result.checks.push(self.check_serving(strike.serving()));
-        result.checks.push(self.check_audio("audio in both directions of each talking call", &talking)?);
-        let apart = of_kind(Kind::Apart);
-        if !apart.is_empty() {
-            let name = match fault {
-                Fault::Upgrade => "audio in both directions of calls made between the two upgrades",
-                _ => "audio in both directions of calls made during the split",
-            };
-            result.checks.push(self.check_audio(name, &apart)?);
-        }
-        let wrong = self.pick_up(&ringing)?;
-        result.checks.push(self.check_calls("calls that rang are answered and have audio", &ringing, wrong));
-        let wrong = self.hold(&held, false)?;
-        result.checks.push(self.check_calls("calls on hold resume and have audio", &held, wrong));
-        let mut wrong = self.hold(&talking, true)?;
-        wrong.extend(self.hold(&talking, false)?.into_iter().filter(|call| !wrong.contains(call)).collect::<Vec<_>>());
-        result.checks.push(self.check_calls("talking calls can be held and resumed", &talking, wrong));
+        self.room.check_kept(calls, result)?;
         result.checks.push(self.check_own_audio()?);
-        let wrong = self.hang_up(calls)?;
-        result.checks.push(self.check_calls("hanging up works, from either end", calls, wrong));
-        self.note_ended(calls)?;
-        let (again, wrong) = self.call_again(talking.len())?;
-        result.checks.push(self.check_calls("new calls work, the other way round", &again, wrong));
-        if fault != Fault::Flood {
-            // A flood lasts so long that phones refresh their registrations on schedule.
+        result.checks.extend(self.check_load()?);
+        result.checks.push(self.room.check_again(of_kind(calls, &[Kind::Talking]).len())?);
+        if !is_long {
             result.checks.push(self.check_registrations(before)?);
         }
-        result.checks.push(self.check_violations()?);
+        result.checks.push(self.check_violations(before)?);
         Ok(())
     }
 
@@ -137,6 +148,117 @@ impl Scene {
         Ok(Check { name: "a woken node sends a handful at most", good, total: 1, notes: vec![said] })
     }
 
+    /// Nobody has ever heard another call, noise, or a source that changed.
+    fn check_own_audio(&self) -> Result<Check, LabError> {
+        let heard: Vec<Option<String>> = self.room.phones.with(|driver| {
+            let listeners = driver.handsets.iter().map(|handset| handset.listener.as_ref());
+            let odd = listeners.map(|listener| {
+                let listener = listener?;
+                let odd = listener.oddities();
+                let foreign =
+                    listener.first_foreign().map(|mark| format!("heard call {} of phone {}", mark.call, mark.phone));
+                let noise = (odd.noise > 0).then(|| format!("heard {} packets of noise", odd.noise));
+                let source = (odd.ssrc_changes > 0).then(|| "heard its source change".to_owned());
+                foreign.or(noise).or(source)
+            });
+            odd.collect()
+        })?;
+        let total = heard.len();
+        let wrong = heard.into_iter().enumerate().filter_map(|(phone, odd)| Some((phone, odd?)));
+        let wrong = wrong.map(|(phone, odd)| format!("{} {odd}", self.room.number(phone))).collect();
+        Ok(Check::new("phones that heard their own call only", total, wrong))
+    }
+
+    /// No phone had to register again, and the node that serves knows all of them.
+    fn check_registrations(&self, before: &Before) -> Result<Check, LabError> {
+        let begun: Vec<u64> = self.room.phones.with(|driver| {
+            driver.handsets.iter().map(|handset| handset.phone.counters().registrations_begun).collect()
+        })?;
+        let changed = begun.iter().zip(&before.registrations_begun).enumerate().filter(|(_, (now, then))| now != then);
+        let mut wrong: Vec<String> =
+            changed.map(|(phone, _)| format!("{} registered again", self.room.number(phone))).collect();
+        let known = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.status().ok())
+            .find(|status| status.serves())
+            .and_then(|status| status.registration_count());
+        let all = begun.len() + self.load.as_ref().map_or(0, |load| load.registrations);
+        if let Some(known) = known.filter(|known| *known != all as u64) {
+            wrong.push(format!("the node knows {known} of {all} phones"));
+        }
+        Ok(Check::new(REGISTERED, begun.len(), wrong))
+    }
+
+    fn check_violations(&self, before: &Before) -> Result<Check, LabError> {
+        let before = before.violations.clone();
+        let found: Vec<Vec<String>> = self.room.phones.with(move |driver| {
+            let new = driver.handsets.iter().zip(before).map(|(handset, before)| {
+                let violations = handset.phone.violations().iter().skip(before);
+                violations.map(ToString::to_string).collect()
+            });
+            new.collect()
+        })?;
+        let total = found.len();
+        let odd = found.into_iter().enumerate().filter(|(_, violations)| !violations.is_empty());
+        let wrong = odd.map(|(phone, violations)| format!("{}: {}", self.room.number(phone), violations.join(", ")));
+        Ok(Check::new("phones that were asked nothing odd", total, wrong.collect()))
+    }
+
+    pub(super) fn check_records(&self) -> Check {
+        let total = self.room.made.len() * self.nodes.len();
+        Check::new("call records exact, on every node", total, self.wrong_records())
+    }
+}
+
+impl Room {
+    /// What is asked of calls by what they do, of those kinds that there are. Ends them.
+    pub(super) fn check_kept(&mut self, calls: &[Call], result: &mut TrialResult) -> Result<(), LabError> {
+        result.checks.push(self.check_audio(TALK, &of_kind(calls, &[Kind::Talking]))?);
+        let apart = of_kind(calls, &[Kind::Apart]);
+        if !apart.is_empty() {
+            result.checks.push(self.check_audio("audio in both directions of calls made meanwhile", &apart)?);
+        }
+        let echo = of_kind(calls, &[Kind::Echo]);
+        if !echo.is_empty() {
+            result.checks.push(self.check_audio(ECHO, &echo)?);
+        }
+        let (held, ringing) = (of_kind(calls, &[Kind::Held]), of_kind(calls, &[Kind::Ringing]));
+        let wrong = self.pick_up(&ringing)?;
+        result.checks.push(self.check_calls(RINGING, &ringing, wrong));
+        let wrong = self.hold(&held, false)?;
+        result.checks.push(self.check_calls(HELD, &held, wrong));
+        let talking = of_kind(calls, &[Kind::Talking, Kind::Setup]);
+        let mut wrong = self.hold(&talking, true)?;
+        let stuck = self.hold(&talking, false)?;
+        wrong.extend(stuck.into_iter().filter(|call| !wrong.contains(call)).collect::<Vec<_>>());
+        result.checks.push(self.check_calls("talking calls can be held and resumed", &talking, wrong));
+        let wrong = self.hang_up(calls)?;
+        result.checks.push(self.check_calls(HUNG_UP, calls, wrong));
+        self.note_ended(calls)
+    }
+
+    /// What became of calls that were being set up: each was answered, and has audio, or was refused, and told so once.
+    /// Gives the refused ones, too.
+    pub(super) fn check_setup(&self, calls: &[Call]) -> Result<(Check, Vec<Call>), LabError> {
+        let phones: Vec<usize> = calls.iter().flat_map(Call::phones).collect();
+        self.phones.with(move |driver| driver.start_windows(&phones))?;
+        let mut wrong = self.wait_each(calls, |driver, call| talks(driver, call) || is_refused(driver, call))?;
+        let asked = calls.to_vec();
+        let (refused, told): (Vec<Call>, Vec<usize>) = self.phones.with(move |driver| {
+            let refused = asked.iter().filter(|call| is_refused(driver, call)).copied().collect();
+            (refused, asked.iter().map(|call| final_answers(driver, call)).collect())
+        })?;
+        let again = calls.iter().zip(told).filter(|(call, told)| *told != 1 && !wrong.contains(call));
+        wrong.extend(again.map(|(call, _)| *call).collect::<Vec<_>>());
+        let mut check = self.check_calls(SET_UP, calls, wrong);
+        if check.is_good() && !refused.is_empty() {
+            check.notes.push(format!("{} of them were refused", refused.len()));
+        }
+        Ok((check, refused))
+    }
+
+    /// One question about calls, with what became of those for which the answer was no.
     pub(super) fn check_calls(&self, name: &'static str, calls: &[Call], wrong: Vec<Call>) -> Check {
         let describe = |call: &Call| {
             let (caller, called) = (call.caller, call.called);
@@ -152,7 +274,7 @@ impl Scene {
     }
 
     /// Each direction of the talking calls still has audio, now.
-    fn check_audio(&self, name: &'static str, talking: &[Call]) -> Result<Check, LabError> {
+    pub(super) fn check_audio(&self, name: &'static str, talking: &[Call]) -> Result<Check, LabError> {
         let ends: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
         let watched = ends.clone();
         self.phones.with(move |driver| driver.start_windows(&watched))?;
@@ -166,31 +288,11 @@ impl Scene {
         Ok(Check::new(name, ends.len(), wrong))
     }
 
-    /// Nobody has ever heard another call, noise, or a source that changed.
-    fn check_own_audio(&self) -> Result<Check, LabError> {
-        let heard: Vec<Option<String>> = self.phones.with(|driver| {
-            let listeners = driver.handsets.iter().map(|handset| handset.listener.as_ref());
-            let odd = listeners.map(|listener| {
-                let listener = listener?;
-                let odd = listener.oddities();
-                let foreign =
-                    listener.first_foreign().map(|mark| format!("heard call {} of phone {}", mark.call, mark.phone));
-                let noise = (odd.noise > 0).then(|| format!("heard {} packets of noise", odd.noise));
-                let source = (odd.ssrc_changes > 0).then(|| "heard its source change".to_owned());
-                foreign.or(noise).or(source)
-            });
-            odd.collect()
-        })?;
-        let total = heard.len();
-        let wrong = heard.into_iter().enumerate().filter_map(|(phone, odd)| Some((phone, odd?)));
-        let wrong = wrong.map(|(phone, odd)| format!("{} {odd}", self.number(phone))).collect();
-        Ok(Check::new("phones that heard their own call only", total, wrong))
-    }
-
     /// The pairs that talked call each other once more, the other way round, without having registered again.
-    fn call_again(&mut self, count: usize) -> Result<(Vec<Call>, Vec<Call>), LabError> {
+    pub(super) fn check_again(&mut self, count: usize) -> Result<Check, LabError> {
         let turned = |call: Call| Call { caller: call.called, called: call.caller, ..call };
-        let calls: Vec<Call> = plan(count as u32, 0, 0).into_iter().map(turned).collect();
+        let counts = Counts { talking: count as u32, ..Counts::default() };
+        let calls: Vec<Call> = counts.plan().into_iter().map(turned).collect();
         let mut wrong = self.dial(&calls)?;
         let rest = |wrong: &[Call]| calls.iter().filter(|call| !wrong.contains(call)).copied().collect::<Vec<_>>();
         let mute = self.pick_up(&rest(&wrong))?;
@@ -198,46 +300,6 @@ impl Scene {
         let stuck = self.hang_up(&rest(&wrong))?;
         wrong.extend(stuck);
         self.note_ended(&calls)?;
-        Ok((calls, wrong))
-    }
-
-    /// No phone had to register again, and the node that serves knows all of them.
-    fn check_registrations(&self, before: &Before) -> Result<Check, LabError> {
-        let begun: Vec<u64> = self.phones.with(|driver| {
-            driver.handsets.iter().map(|handset| handset.phone.counters().registrations_begun).collect()
-        })?;
-        let changed = begun.iter().zip(&before.registrations_begun).enumerate().filter(|(_, (now, then))| now != then);
-        let mut wrong: Vec<String> =
-            changed.map(|(phone, _)| format!("{} registered again", self.number(phone))).collect();
-        let known = self
-            .nodes
-            .iter()
-            .filter_map(|node| node.status().ok())
-            .find(|status| status.serves())
-            .and_then(|status| status.registration_count());
-        if let Some(known) = known.filter(|known| *known != begun.len() as u64) {
-            wrong.push(format!("the node knows {known} of {} phones", begun.len()));
-        }
-        Ok(Check::new("registrations kept, without a new REGISTER", begun.len(), wrong))
-    }
-
-    fn check_violations(&self) -> Result<Check, LabError> {
-        let before = self.violations_before.clone();
-        let found: Vec<Vec<String>> = self.phones.with(move |driver| {
-            let new = driver.handsets.iter().zip(before).map(|(handset, before)| {
-                let violations = handset.phone.violations().iter().skip(before);
-                violations.map(ToString::to_string).collect()
-            });
-            new.collect()
-        })?;
-        let total = found.len();
-        let odd = found.into_iter().enumerate().filter(|(_, violations)| !violations.is_empty());
-        let wrong = odd.map(|(phone, violations)| format!("{}: {}", self.number(phone), violations.join(", ")));
-        Ok(Check::new("phones that were asked nothing odd", total, wrong.collect()))
-    }
-
-    pub(super) fn check_records(&self) -> Check {
-        let total = self.made.len() * self.nodes.len();
-        Check::new("call records exact, on every node", total, self.wrong_records())
+        Ok(self.check_calls(AGAIN, &calls, wrong))
     }
 }

@@ -4,13 +4,16 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::calls::{Call, Kind};
+use super::DrillArguments;
+use super::calls::{Call, Counts, Kind};
+use super::checks::{Check, KEPT};
 use super::fault::Fault;
+use super::load::Load;
 use super::report::{FaultReport, Report};
 use super::scene::Scene;
 use super::statistics::Summary;
 use super::trial::{Ear, TrialResult};
-use super::{DrillArguments, phone_count};
+use super::watch::Calm;
 
 /// More lines than this tell a reader nothing: the worst ones are shown.
 const EARS_SHOWN_MAX: usize = 10;
@@ -53,8 +56,9 @@ impl Display {
         }
     }
 
-    pub(super) fn introduction(&self, arguments: &DrillArguments) {
-        let phones = phone_count(arguments, arguments.fault.ground());
+    /// `is_user` when an ordinary user runs the drill.
+    pub(super) fn introduction(&self, arguments: &DrillArguments, is_user: bool) {
+        let phones = Counts::new(arguments, arguments.fault.ground()).phones();
         self.line(&format!(
             "\nTandem drill: {phones} telephones, two machines that serve them, and things that go wrong.\n\n\
              \x20  {phones:>3} phones ----- switch ----- node a  10.77.0.11\n\
@@ -64,6 +68,12 @@ impl Display {
              by. Every phone speaks a sound of its own, 50 packets a second, and checks what it hears: how long it was\n\
              silent, and whether it was the right call. Without any fault a packet comes every 20 ms."
         ));
+        if is_user {
+            self.line(
+                "Without root there is no real-time priority, so that a busy machine may break the promise, and no fault \
+                 of the disks.",
+            );
+        }
         if arguments.slack > 1.0 {
             self.line(&format!("The promised times are multiplied by {} (--slack).", arguments.slack));
         }
@@ -86,10 +96,12 @@ impl Display {
             format!("node {} serves, node {} stands by and knows everything", name(active), name(1 - active.min(1)))
         };
         self.line(&format!(
-            "    now      {nodes}; calls: {} talk, {} on hold, {} ring",
+            "    now      {nodes}; calls: {} talk, {} on hold, {} ring, {} in Echo, {} about to be made",
             count(Kind::Talking),
             count(Kind::Held),
-            count(Kind::Ringing)
+            count(Kind::Ringing),
+            count(Kind::Echo),
+            count(Kind::Setup)
         ));
     }
 
@@ -111,6 +123,45 @@ impl Display {
 
     pub(super) fn live(&self, since: Duration, worst_ms: f64) {
         self.passing(&format!("    +{:.1} s   longest silence so far {worst_ms:.0} ms", since.as_secs_f64()));
+    }
+
+    /// What became of the calls that were being set up at the fault.
+    pub(super) fn set_up(&self, calls: usize, taken_ms: &[f64]) {
+        let summary = Summary::of(taken_ms.iter().copied());
+        self.line(&format!(
+            "    set up   {} of {calls} calls that were being made were answered, the slowest after {:.0} ms",
+            summary.count, summary.worst
+        ));
+    }
+
+    /// What the phones without audio took when they came.
+    pub(super) fn load(&self, load: &Load) {
+        let Load { registrations, calls, refused, register_ms, setup_ms, nodes } = load;
+        self.line(&format!(
+            "    load     {registrations} registrations (half of them within {:.1} ms), {calls} calls (half of them set up \
+             within {:.1} ms, 99 of 100 within {:.1} ms), {refused} refused",
+            register_ms.median, setup_ms.median, setup_ms.p99
+        ));
+        for cost in nodes {
+            self.line(&format!(
+                "             node {} ({}): a registration takes {:.0} bytes and {:.3} ms of a processor, a call {:.0} bytes \
+                 and {:.3} ms",
+                cost.node,
+                cost.role,
+                cost.registration_bytes,
+                cost.registration_cpu_ms,
+                cost.call_bytes,
+                cost.call_cpu_ms
+            ));
+        }
+    }
+
+    /// What became of a pair that nothing was to happen to.
+    pub(super) fn calm(&self, calm: &Calm) {
+        self.line(&format!(
+            "    pair     {} takeovers, {} late acknowledgements, unprotected for {:.3} s",
+            calm.takeovers, calm.late_acks, calm.unprotected_s
+        ));
     }
 
     pub(super) fn result(&self, result: &TrialResult) {
@@ -189,8 +240,47 @@ impl Display {
         for fault in &report.faults {
             self.row(fault);
         }
+        self.kept(&report.faults);
+        for fault in &report.faults {
+            self.beside(fault);
+        }
         let verdict = if report.passed() { "The promise was kept." } else { "THE PROMISE WAS BROKEN." };
         self.line(&format!("\n{verdict}"));
+    }
+
+    /// One row per fault: for how many calls or phones the answer was yes, of how many.
+    fn kept(&self, faults: &[FaultReport]) {
+        let heads: String = KEPT.iter().map(|(head, _)| format!(" {head:>11}")).collect();
+        self.line(&format!("\nWhat was kept, of how many\n{:<14}{heads}", "fault"));
+        for fault in faults {
+            let cell = |name: &str| match fault.checks.iter().find(|check| check.name == name) {
+                Some(check) => format!("{}/{}", check.good, check.total),
+                None => "-".to_owned(),
+            };
+            let cells: String = KEPT.iter().map(|(_, name)| format!(" {:>11}", cell(name))).collect();
+            self.line(&format!("{:<14}{cells}", fault.fault));
+        }
+    }
+
+    /// What another assembly made of the fault.
+    pub(super) fn rival(&self, name: &str, moved_ms: Option<f64>, again: &Check) {
+        let moved = match moved_ms {
+            Some(moved_ms) => format!("the address was at the other machine after {moved_ms:.0} ms"),
+            None => "the address did not move".to_owned(),
+        };
+        let Check { good, total, .. } = again;
+        self.line(&format!(
+            "    beside   {name}: {moved}; once all phones had registered again, {good} of {total} new calls worked"
+        ));
+    }
+
+    /// Ours and theirs of one fault, when there is another one.
+    fn beside(&self, fault: &FaultReport) {
+        let Some(comparison) = &fault.comparison else { return };
+        self.line(&format!("\n{:<36} {:>12} {:>25} {:>8}", fault.fault, "Tandem", comparison.with, "times"));
+        for [what, ours, theirs, ratio] in comparison.rows(fault) {
+            self.line(&format!("{what:<36} {ours:>12} {theirs:>25} {ratio:>8}"));
+        }
     }
 
     fn row(&self, fault: &FaultReport) {

@@ -32,8 +32,10 @@ pub enum Fault {
     PeerLinkOnly,
     /// Packets pass between the nodes in one direction only: first the active node is not heard, then the standby.
     OneWay,
-    /// Every twentieth packet between the nodes is lost.
+    /// Every twentieth packet between the nodes is lost, on one of their links or on both.
     Loss,
+    /// One of the two links between the nodes is cut, and put right again: once the one of its own, once the LAN's.
+    LinkCut,
     /// The switch falls in two, so that each node keeps some phones; then it is whole again. Not part of `all`.
     SplitAndHeal,
     /// The active node's cable is pulled and plugged in again, five times in three seconds.
@@ -112,7 +114,7 @@ const OBSERVE_OF_MANY_MS: u64 = 1_500;
 const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
 
 impl Fault {
-    const EACH: [Self; 23] = [
+    const EACH: [Self; 24] = [
         Self::Kill,
         Self::KillParentToo,
         Self::Freeze,
@@ -129,6 +131,7 @@ impl Fault {
         Self::AddressDeleted,
         Self::Overload,
         Self::Upgrade,
+        Self::LinkCut,
         // Faults on the same ground follow each other, so that one scene serves them.
         Self::Power,
         Self::DiskFull,
@@ -169,10 +172,23 @@ impl Fault {
         }
     }
 
+    /// How many links the nodes need at least.
+    pub(super) const fn links(self) -> u32 {
+        match self {
+            Self::LinkCut => 2,
+            _ => 1,
+        }
+    }
+
+    /// Disks that can fail are the real root's to mount.
+    pub(super) const fn needs_root(self) -> bool {
+        matches!(self.ground(), Ground::Disks)
+    }
+
     /// How often it is committed for one round that the user asks for.
     pub(super) const fn rounds(self) -> u32 {
         match self {
-            Self::Double | Self::OneWay | Self::FreezeAll => 2,
+            Self::Double | Self::OneWay | Self::FreezeAll | Self::LinkCut => 2,
             _ => 1,
         }
     }
@@ -296,8 +312,15 @@ impl Fault {
             Self::Loss => Facts {
                 name: "loss",
                 story: "every twentieth packet between the machines is lost, and nobody may notice",
-                struck: "the link between nodes ACTIVE and STANDBY loses 5 % of its packets",
+                struck: "a link between nodes ACTIVE and STANDBY loses 5 % of its packets",
                 promise_ms: UNHEARD_MS, serves: Serves::Same, ended: None,
+            },
+            Self::LinkCut => Facts {
+                name: "link-cut",
+                story: "one of the two links between the machines is cut, and nobody may notice",
+                struck: "nodes ACTIVE and STANDBY have one link left",
+                promise_ms: UNHEARD_MS, serves: Serves::Same,
+                ended: Some("nodes ACTIVE and STANDBY have both links again"),
             },
             Self::SplitAndHeal => Facts {
                 name: "split-and-heal",

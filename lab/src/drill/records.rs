@@ -5,6 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, record};
+use super::load::is_crowd;
+use super::room::Room;
 use super::scene::Scene;
 use crate::LabError;
 use crate::nodes::CallRow;
@@ -15,16 +17,17 @@ const TOLERANCE_S: f64 = 1.6;
 /// How long a record may take to be on both nodes.
 const RECORDS_LIMIT: Duration = Duration::from_secs(10);
 
-/// An answered call as its caller saw it, in seconds.
+/// A call as its caller saw it, in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ExpectedCall {
     pub(super) src: String,
     pub(super) dst: String,
+    pub(super) is_answered: bool,
     pub(super) duration_s: f64,
     pub(super) billed_s: f64,
 }
 
-impl Scene {
+impl Room {
     /// Notes calls that have just ended.
     pub(super) fn note_ended(&mut self, calls: &[Call]) -> Result<(), LabError> {
         for call in calls {
@@ -37,7 +40,8 @@ impl Scene {
             let seconds = |from_us: u64| ended_us.saturating_sub(from_us) as f64 / 1e6;
             self.made.push(ExpectedCall {
                 src: self.number(call.caller).to_owned(),
-                dst: self.number(call.called).to_owned(),
+                dst: self.dialled(call).to_owned(),
+                is_answered: answered_us.is_some(),
                 duration_s: seconds(started_us),
                 billed_s: answered_us.map_or(0.0, seconds),
             });
@@ -45,6 +49,20 @@ impl Scene {
         Ok(())
     }
 
+    /// How long these calls took from the INVITE to the answer, in milliseconds, as their callers saw it.
+    pub(super) fn setup_ms(&self, calls: &[Call]) -> Result<Vec<f64>, LabError> {
+        let callers: Vec<usize> = calls.iter().map(|call| call.caller).collect();
+        self.phones.with(move |driver| {
+            let taken_ms = |caller: usize| {
+                let call = record(driver, caller)?;
+                Some(call.answered_us?.saturating_sub(call.started_us) as f64 / 1000.0)
+            };
+            callers.into_iter().filter_map(taken_ms).collect()
+        })
+    }
+}
+
+impl Scene {
     /// What is wrong with each node's records, waiting a little for them to arrive. Empty when they are exact.
     pub(super) fn wrong_records(&self) -> Vec<String> {
         let begun = Instant::now();
@@ -54,7 +72,7 @@ impl Scene {
                 .iter()
                 .flat_map(|node| {
                     let wrong = match node.records() {
-                        Ok(rows) => compare(&self.made, &rows),
+                        Ok(rows) => compare(&self.room.made, &of_the_room(rows)),
                         Err(error) => vec![error.chain()],
                     };
                     wrong.into_iter().map(|text| format!("node {}: {text}", node.name))
@@ -66,6 +84,12 @@ impl Scene {
             thread::sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// Without the calls that are there for their number only.
+fn of_the_room(mut rows: Vec<CallRow>) -> Vec<CallRow> {
+    rows.retain(|row| !is_crowd(&row.src));
+    rows
 }
 
 /// Calls made from one phone to another, and their records.
@@ -90,8 +114,9 @@ fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
         rows.sort_by(|one, other| one.duration.total_cmp(&other.duration));
         for (call, row) in made.iter().zip(&rows) {
             let close = |expected: f64, found: f64| (expected - found).abs() <= TOLERANCE_S;
-            if row.disposition != "ANSWERED" {
-                wrong.push(format!("{src} to {dst}: {} instead of ANSWERED", row.disposition));
+            if (row.disposition == "ANSWERED") != call.is_answered {
+                let wanted = if call.is_answered { "ANSWERED" } else { "a refusal" };
+                wrong.push(format!("{src} to {dst}: {} instead of {wanted}", row.disposition));
             } else if !close(call.duration_s, row.duration) || !close(call.billed_s, row.billsec) {
                 wrong.push(format!(
                     "{src} to {dst}: {} s ({} s billed) instead of {:.1} s ({:.1} s)",
@@ -115,7 +140,8 @@ mod tests {
     use super::*;
 
     fn call(src: &str, duration_s: f64) -> ExpectedCall {
-        ExpectedCall { src: src.to_owned(), dst: "5001".to_owned(), duration_s, billed_s: duration_s - 1.0 }
+        let (src, dst) = (src.to_owned(), "5001".to_owned());
+        ExpectedCall { src, dst, is_answered: true, duration_s, billed_s: duration_s - 1.0 }
     }
 
     fn row(src: &str, duration: f64, identity: u32) -> CallRow {
@@ -133,6 +159,14 @@ mod tests {
     fn exact_records_are_exact_in_any_order() {
         let made = [call("5000", 12.4), call("5000", 3.2), call("5002", 5.0)];
         assert_eq!(compare(&made, &[row("5002", 5.0, 1), row("5000", 3.0, 2), row("5000", 12.0, 3)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_refused_call_has_a_record_that_says_so() {
+        let made = [ExpectedCall { is_answered: false, billed_s: 0.0, ..call("5000", 1.0) }];
+        let refused = CallRow { disposition: "FAILED".to_owned(), billsec: 0.0, ..row("5000", 1.0, 1) };
+        assert_eq!(compare(&made, std::slice::from_ref(&refused)), [""; 0]);
+        assert_eq!(compare(&made, &[CallRow { disposition: "ANSWERED".to_owned(), ..refused }]).len(), 1);
     }
 
     #[test]

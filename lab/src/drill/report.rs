@@ -3,13 +3,19 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::checks::{Check, NOTES_MAX};
+use super::beside::Comparison;
+use super::calls::Counts;
+use super::checks::Check;
 use super::fault::Fault;
+use super::load::Load;
 use super::statistics::Summary;
 use super::trial::TrialResult;
+use super::watch::Calm;
 
 pub(super) struct Report {
     pub(super) slack: f64,
+    /// Calls of each trial, by what they do when the fault comes.
+    pub(super) calls: Counts,
     pub(super) faults: Vec<FaultReport>,
 }
 
@@ -25,11 +31,20 @@ pub(super) struct FaultReport {
     /// The worst phone of each fault.
     pub(super) worst_of_trial_ms: Summary,
     pub(super) promise_ms: f64,
+    /// From the INVITE to the answer, of calls that were being set up at the fault.
+    pub(super) setup_ms: Summary,
+    /// Of faults that were to leave the pair as it was.
+    pub(super) calm: Option<Calm>,
+    /// What phones without audio took when they came, if there are any.
+    pub(super) load: Option<Load>,
     pub(super) own_delay_ms: f64,
     pub(super) silent_for_good: usize,
     #[serde(serialize_with = "checks_as_json")]
     pub(super) checks: Vec<Check>,
     pub(super) errors: Vec<String>,
+    /// What another assembly made of it.
+    #[serde(skip)]
+    pub(super) comparison: Option<Comparison>,
 }
 
 fn checks_as_json<S: serde::Serializer>(checks: &[Check], serializer: S) -> Result<S::Ok, S::Error> {
@@ -40,17 +55,12 @@ fn checks_as_json<S: serde::Serializer>(checks: &[Check], serializer: S) -> Resu
 }
 
 impl FaultReport {
-    pub(super) fn new(fault: Fault, slack: f64, results: &[TrialResult]) -> Self {
+    pub(super) fn new(fault: Fault, promise_ms: f64, results: &[TrialResult]) -> Self {
         let ears = || results.iter().flat_map(|result| &result.ears);
         let mut checks: Vec<Check> = Vec::new();
         for check in results.iter().flat_map(|result| &result.checks) {
             match checks.iter_mut().find(|known| known.name == check.name) {
-                Some(known) => {
-                    known.good += check.good;
-                    known.total += check.total;
-                    let room = NOTES_MAX.saturating_sub(known.notes.len());
-                    known.notes.extend(check.notes.iter().take(room).cloned());
-                }
+                Some(known) => known.add(check),
                 None => checks.push(check.clone()),
             }
         }
@@ -60,11 +70,15 @@ impl FaultReport {
             silence_ms: Summary::of(ears().map(|ear| ear.after_ms)),
             baseline_ms: Summary::of(ears().map(|ear| ear.before_ms)),
             worst_of_trial_ms: Summary::of(results.iter().flat_map(|result| result.worst_ms.iter().copied())),
-            promise_ms: fault.promise_ms() * slack,
+            promise_ms,
+            setup_ms: Summary::of(results.iter().flat_map(|result| result.setup_ms.iter().copied())),
+            calm: results.iter().filter_map(|result| result.calm).reduce(|sum, calm| sum + calm),
+            load: results.iter().find_map(|result| result.load.clone()),
             own_delay_ms: results.iter().map(|result| result.own_delay_ms).fold(0.0, f64::max),
             silent_for_good: ears().filter(|ear| ear.silent_for_good).count(),
             checks,
             errors: results.iter().filter_map(|result| result.error.clone()).collect(),
+            comparison: None,
         }
     }
 
@@ -87,9 +101,13 @@ impl Report {
             let mut value = serde_json::to_value(fault).unwrap_or_default();
             if let Some(object) = value.as_object_mut() {
                 object.insert("kept".to_owned(), fault.kept().into());
+                if let Some(comparison) = &fault.comparison {
+                    object.insert("beside".to_owned(), comparison.json(fault));
+                }
             }
             value
         });
-        json!({ "passed": self.passed(), "slack": self.slack, "faults": faults.collect::<Vec<_>>() })
+        let faults = faults.collect::<Vec<_>>();
+        json!({ "passed": self.passed(), "slack": self.slack, "calls": self.calls, "faults": faults })
     }
 }

@@ -8,95 +8,110 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phone::PhoneCommand;
-
-use super::fault::Ground;
-use super::records::ExpectedCall;
-use super::{DrillArguments, phone_count, upgrade};
+use super::DrillArguments;
+use super::calls::Counts;
+use super::fault::{Fault, Ground};
+use super::load::{Load, crowd_phones};
+use super::room::{LEFT, RIGHT, Room, SIDES, accounts};
+use super::upgrade;
 use crate::LabError;
 use crate::disk::{self, Disk};
-use crate::netns::Network;
+use crate::netns::{Cable, LAN, Network};
 use crate::nodes::{Node, SERVICE, make_key};
-use crate::phones::{Account, Phones, SIP_PORT};
+use crate::phones::{Account, Crowd, SIP_PORT};
 
-const NODE_A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
-const NODE_B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
-/// The phones live on two hosts, so that a split of the switch can part them: the calls in turn on the one and the
-/// other.
-pub(super) const LEFT: &str = "left";
-pub(super) const RIGHT: &str = "right";
-const LEFT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 19);
-const RIGHT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 20);
+/// The nodes of every pair that a drill builds.
+pub(super) const PAIR: [(&str, Ipv4Addr); 2] =
+    [("a", Ipv4Addr::new(10, 77, 0, 11)), ("b", Ipv4Addr::new(10, 77, 0, 12))];
+/// The host of the phones without audio.
+const CROWD: (&str, Ipv4Addr) = ("crowd", Ipv4Addr::new(10, 77, 0, 18));
+/// Media ports for a large site: two legs of two ports each per call, and half of the range for each node.
+const RTP_CONF: &str = "[general]\nrtpstart=10000\nrtpend=59999\n";
+/// Where their second link ends.
+const SECOND: [(&str, Ipv4Addr); 2] = [("a", Ipv4Addr::new(10, 78, 0, 11)), ("b", Ipv4Addr::new(10, 78, 0, 12))];
 /// The two halves of a switch that has fallen in two.
 pub(super) const WITH_A: [&str; 2] = ["a", LEFT];
 pub(super) const WITH_B: [&str; 2] = ["b", RIGHT];
-const PHONES_BEGIN: u8 = 21;
-const NUMBERS_BEGIN: u32 = 5000;
 
 /// How long nodes have to start, to find each other, and to become a protected pair again after a fault.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(60);
-const REGISTER_LIMIT: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Scenes of this process, so that each has a directory of its own.
 static SCENES: AtomicU32 = AtomicU32::new(0);
 
 pub(super) struct Scene {
-    pub(super) phones: Phones,
+    pub(super) room: Room,
     pub(super) nodes: Vec<Node>,
     /// The program under test.
     binary: PathBuf,
     pub(super) network: Network,
-    pub(super) accounts: Vec<Account>,
-    /// Every call made here so far, for the call records.
-    pub(super) made: Vec<ExpectedCall>,
-    /// Calls made so far: each has its own mark in its audio.
-    pub(super) calls_marked: u32,
-    /// Violations seen before this trial, per phone.
-    pub(super) violations_before: Vec<usize>,
-    ground: Ground,
+    /// Phones without audio, when the drill is asked for a load.
+    pub(super) crowd: Option<Crowd>,
+    /// What that load cost when it came.
+    pub(super) load: Option<Load>,
+    stage: Stage,
+    links: Vec<Cable>,
     /// One per node, when the ground is disks.
     disks: Vec<Arc<Disk>>,
     directory: PathBuf,
     keep: bool,
-    registered: bool,
+}
+
+/// What tells scenes apart: a fault can be committed on any that has its stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stage {
+    ground: Ground,
+    links: u32,
+}
+
+impl Stage {
+    pub(super) fn of(fault: Fault, arguments: &DrillArguments) -> Self {
+        let ground = fault.ground();
+        let links = if ground == Ground::Alone { 0 } else { arguments.links.max(fault.links()) };
+        Self { ground, links }
+    }
+
+    /// Two nodes that were upgraded cannot begin with the program before once more.
+    pub(super) fn may_be_used_again(self) -> bool {
+        self.ground != Ground::Previous
+    }
 }
 
 impl Scene {
     /// Builds network, phones and nodes, and starts the nodes. Nothing is waited for yet.
-    pub(super) fn build(arguments: &DrillArguments, ground: Ground) -> Result<Self, LabError> {
-        let binary = match &arguments.binary {
-            Some(binary) => binary.clone(),
-            None => std::env::current_exe().map_err(LabError::io("finding this program"))?,
-        };
-        let number = SCENES.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("tandem-drill-{}-{number}", std::process::id()));
-        let accounts: Vec<Account> = (0..phone_count(arguments, ground)).map(account).collect();
-        let mut hosts = vec![(LEFT, LEFT_ADDRESS), (RIGHT, RIGHT_ADDRESS)];
-        let alone = ground == Ground::Alone;
-        hosts.extend(if alone { vec![("solo", SERVICE)] } else { vec![("a", NODE_A), ("b", NODE_B)] });
+    pub(super) fn build(arguments: &DrillArguments, stage: Stage) -> Result<Self, LabError> {
+        let binary = arguments.binary()?;
+        let directory = own_directory()?;
+        let counts = Counts::new(arguments, stage.ground);
+        let accounts = accounts(counts.phones());
+        let alone = stage.ground == Ground::Alone;
+        let mut hosts = SIDES.to_vec();
+        hosts.extend(if alone { vec![("solo", SERVICE)] } else { PAIR.to_vec() });
+        let crowd_count = crowd_phones(arguments, counts);
+        if crowd_count > 0 {
+            hosts.push(CROWD);
+        }
         let network = Network::build(&hosts)?;
-        let first = if ground == Ground::Previous { upgrade::previous(arguments)? } else { None };
-        let nodes = make_nodes(&network, first.as_ref().unwrap_or(&binary), &directory, &accounts, alone)?;
-        let sides = [network.host(LEFT)?, network.host(RIGHT)?];
-        let places = accounts.iter().enumerate().map(|(phone, account)| (sides[side_of(phone)], account));
-        let phones = Phones::start_on(&places.collect::<Vec<_>>(), SocketAddr::from((SERVICE, SIP_PORT)))?;
-        let violations_before = vec![0; accounts.len()];
-        let mut scene = Self {
-            phones,
-            nodes,
-            binary,
-            network,
-            accounts,
-            made: Vec::new(),
-            calls_marked: 0,
-            violations_before,
-            ground,
-            disks: Vec::new(),
-            directory,
-            keep: false,
-            registered: false,
+        let mut links = vec![LAN];
+        if stage.links > 1 {
+            let ends = SECOND.map(|(host, address)| (host, format!("{address}/24")));
+            links.push(network.add_switch(&ends.each_ref().map(|(host, address)| (*host, address.as_str())))?);
+        }
+        let crowd_accounts = match crowd_count {
+            0 => Vec::new(),
+            count => Crowd::accounts(network.host(CROWD.0)?, count),
         };
+        let all = [accounts.as_slice(), crowd_accounts.as_slice()].concat();
+        let first = if stage.ground == Ground::Previous { upgrade::previous(arguments)? } else { None };
+        let nodes = make_nodes(&network, first.as_ref().unwrap_or(&binary), &directory, &all, stage)?;
+        let crowd = match crowd_count {
+            0 => None,
+            _ => Some(start_crowd(&network, &nodes, &crowd_accounts)?),
+        };
+        let room = Room::start(&network, accounts)?;
+        let (load, disks, keep) = (None, Vec::new(), false);
+        let mut scene = Self { room, nodes, binary, network, crowd, load, stage, links, disks, directory, keep };
         scene.lay_ground()?;
         for node in &mut scene.nodes {
             node.start()?;
@@ -104,8 +119,12 @@ impl Scene {
         Ok(scene)
     }
 
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     fn lay_ground(&mut self) -> Result<(), LabError> {
-        match self.ground {
+        match self.stage.ground {
             Ground::Pair | Ground::Alone | Ground::Halves | Ground::Previous => Ok(()),
             Ground::Clocks => self.nodes.iter_mut().try_for_each(Node::use_own_clock),
             Ground::Disks => {
@@ -119,12 +138,17 @@ impl Scene {
         }
     }
 
-    pub(super) fn ground(&self) -> Ground {
-        self.ground
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
     }
 
     pub(super) fn is_alone(&self) -> bool {
-        self.ground == Ground::Alone
+        self.stage.ground == Ground::Alone
+    }
+
+    /// The cables that the nodes' links go over, the LAN first.
+    pub(super) fn links(&self) -> &[Cable] {
+        &self.links
     }
 
     pub(super) fn disks(&self) -> &[Arc<Disk>] {
@@ -141,11 +165,6 @@ impl Scene {
     pub(super) fn keep_files(mut self) -> Self {
         self.keep = true;
         self
-    }
-
-    /// The program under test.
-    pub(super) fn binary(&self) -> &Path {
-        &self.binary
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -205,34 +224,12 @@ impl Scene {
         });
         told.collect::<Vec<_>>().join("; ")
     }
-
-    /// Registers all phones, once in the life of the scene.
-    pub(super) fn register(&mut self) -> Result<(), LabError> {
-        if self.registered {
-            return Ok(());
-        }
-        let count = self.accounts.len();
-        self.phones.with(move |driver| (0..count).for_each(|at| driver.command(at, PhoneCommand::Register)))?;
-        let all = self
-            .phones
-            .wait_for(REGISTER_LIMIT, |driver| driver.handsets.iter().all(|handset| handset.phone.is_registered()))?;
-        if !all {
-            let what = "all phones registered".to_owned();
-            return Err(LabError::Waited { what, limit_ms: REGISTER_LIMIT.as_millis() as u64 });
-        }
-        self.registered = true;
-        Ok(())
-    }
-
-    pub(super) fn number(&self, phone: usize) -> &str {
-        self.accounts.get(phone).map_or("?", |account| account.number.as_str())
-    }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         self.nodes.clear();
-        if self.ground == Ground::Disks {
+        if self.stage.ground == Ground::Disks {
             self.disks.clear();
             disk::unshare(&self.directory);
         }
@@ -243,20 +240,17 @@ impl Drop for Scene {
     }
 }
 
-/// On which of the two hosts a phone lives: callers and called of one call on the same.
-pub(super) const fn side_of(phone: usize) -> usize {
-    (phone / 2) % 2
+fn start_crowd(network: &Network, nodes: &[Node], accounts: &[Account]) -> Result<Crowd, LabError> {
+    nodes.iter().try_for_each(|node| node.write_pbx_file("rtp.conf", RTP_CONF))?;
+    Crowd::start(network.host(CROWD.0)?, accounts, SocketAddr::from((SERVICE, SIP_PORT)))
 }
 
-fn account(index: u32) -> Account {
-    // The service address lies among the phones' and is left out.
-    let place = PHONES_BEGIN.saturating_add(u8::try_from(index).unwrap_or(u8::MAX));
-    let place = if place >= SERVICE.octets()[3] { place.saturating_add(1) } else { place };
-    Account {
-        number: (NUMBERS_BEGIN + index).to_string(),
-        password: format!("secret-{index}"),
-        address: Ipv4Addr::new(10, 77, 0, place),
-    }
+/// A new directory, for the files of one scene.
+pub(super) fn own_directory() -> Result<PathBuf, LabError> {
+    let number = SCENES.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("tandem-drill-{}-{number}", std::process::id()));
+    fs::create_dir_all(&directory).map_err(LabError::io(format!("making {}", directory.display())))?;
+    Ok(directory)
 }
 
 fn make_nodes(
@@ -264,33 +258,23 @@ fn make_nodes(
     binary: &Path,
     directory: &Path,
     accounts: &[Account],
-    alone: bool,
+    stage: Stage,
 ) -> Result<Vec<Node>, LabError> {
-    fs::create_dir_all(directory).map_err(LabError::io(format!("making {}", directory.display())))?;
-    if alone {
+    if stage.ground == Ground::Alone {
         return Ok(vec![Node::alone(network.host("solo")?, binary, directory, accounts)?]);
     }
     let key = directory.join("pair.key");
     make_key(binary, &key)?;
     let (a, b) = (network.host("a")?, network.host("b")?);
-    Ok(vec![
+    let nodes = vec![
         Node::in_pair(a, b, binary, directory, &key, accounts)?,
         Node::in_pair(b, a, binary, directory, &key, accounts)?,
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_phone_has_a_number_and_an_address_of_its_own() {
-        let accounts: Vec<_> = (0..super::super::PHONES_MAX).map(account).collect();
-        let addresses: BTreeSet<_> = accounts.iter().map(|account| account.address).collect();
-        let numbers: BTreeSet<_> = accounts.iter().map(|account| &account.number).collect();
-        assert_eq!((addresses.len(), numbers.len()), (accounts.len(), accounts.len()));
-        assert!(!addresses.contains(&SERVICE) && !addresses.contains(&Ipv4Addr::new(10, 77, 0, 255)));
+    ];
+    if stage.links > 1 {
+        let [(_, a), (_, b)] = SECOND;
+        for (node, (local, remote)) in nodes.iter().zip([(a, b), (b, a)]) {
+            node.add_link(local, remote)?;
+        }
     }
+    Ok(nodes)
 }

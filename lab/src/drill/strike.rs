@@ -9,11 +9,12 @@ use nix::sys::signal::Signal;
 use super::checks::Check;
 use super::fault::{Fault, Serves};
 use super::flood::Flood;
+use super::room::LEFT;
 use super::scene::{Scene, WITH_A, WITH_B};
 use super::slow_disk::SlowDisks;
 use super::storm::Storm;
 use crate::LabError;
-use crate::netns::Loss;
+use crate::netns::{Cable, LAN, Loss};
 use crate::nodes::SERVICE;
 use crate::phones::SIP_PORT;
 
@@ -37,6 +38,7 @@ pub(super) struct Strike {
     round: u32,
     active: usize,
     standby: usize,
+    lossy_links: usize,
     /// The processes of the active node as they were before.
     daemon: i32,
     parent: Option<i32>,
@@ -51,11 +53,18 @@ enum Load {
 }
 
 impl Strike {
-    /// `round` counts from 0.
-    pub(super) fn new(scene: &Scene, fault: Fault, round: u32, active: usize) -> Result<Self, LabError> {
+    /// `round` counts from 0; so many of the nodes' links lose packets when that is the fault.
+    pub(super) fn new(
+        scene: &Scene,
+        fault: Fault,
+        round: u32,
+        active: usize,
+        lossy_links: u32,
+    ) -> Result<Self, LabError> {
         let node = scene.node(active)?;
-        let standby = 1 - active.min(1);
-        Ok(Self { fault, round, active, standby, daemon: node.daemon()?, parent: node.parent(), load: None })
+        let (standby, lossy_links) = (1 - active.min(1), lossy_links as usize);
+        let (daemon, parent) = (node.daemon()?, node.parent());
+        Ok(Self { fault, round, active, standby, lossy_links, daemon, parent, load: None })
     }
 
     pub(super) fn active(&self) -> usize {
@@ -105,7 +114,14 @@ impl Strike {
                 let (from, to) = if self.round.is_multiple_of(2) { (active, standby) } else { (standby, active) };
                 scene.network.lose_between(&[Loss { from: &[from], to: &[to], percent: ALL_PERCENT }])
             }
-            Fault::Loss => scene.network.lose_between(&both_ways(&[active], &[standby], LOSS_PERCENT)),
+            Fault::Loss => {
+                let lossy: Vec<Cable> = scene.links().iter().take(self.lossy_links).copied().collect();
+                scene.network.lose_on(&lossy, &both_ways(&[active], &[standby], LOSS_PERCENT))
+            }
+            Fault::LinkCut => match self.own_link(scene) {
+                Some(own) => scene.network.plug(active, own, false),
+                None => scene.network.lose_on(&[LAN], &both_ways(&[active], &[standby], ALL_PERCENT)),
+            },
             Fault::SplitAndHeal => scene.network.lose_between(&both_ways(&WITH_A, &WITH_B, ALL_PERCENT)),
             Fault::Flap => flap(scene, active),
             Fault::DiskFull => scene.disks().iter().try_for_each(|disk| disk.fill()),
@@ -116,7 +132,7 @@ impl Strike {
             Fault::ClockStep => node.set_clock(CLOCK_STEP_S),
             Fault::AddressDeleted => node.host.remove_address(SERVICE),
             Fault::Overload => {
-                let host = scene.network.host(super::scene::LEFT)?;
+                let host = scene.network.host(LEFT)?;
                 self.load = Some(Load::Storm(Storm::begin(host, SocketAddr::from((SERVICE, SIP_PORT)))?));
                 Ok(())
             }
@@ -146,11 +162,20 @@ impl Strike {
             Fault::PeerLinkOnly | Fault::OneWay | Fault::Loss | Fault::SplitAndHeal => {
                 scene.network.lose_between(&[])?;
             }
+            Fault::LinkCut => match self.own_link(scene) {
+                Some(own) => scene.network.plug(&active, own, true)?,
+                None => scene.network.lose_between(&[])?,
+            },
             Fault::DiskFull => scene.disks().iter().try_for_each(|disk| disk.clear())?,
             Fault::ClockStep => node.set_clock(0)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// The cable that is cut in this round, when it is the one that only the nodes have.
+    fn own_link(&self, scene: &Scene) -> Option<Cable> {
+        scene.links().iter().find(|cable| **cable != LAN && self.round.is_multiple_of(2)).copied()
     }
 
     /// A storm that nobody felt would show nothing.

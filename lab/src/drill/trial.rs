@@ -4,12 +4,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::DrillArguments;
-use super::calls::{self, Call, Kind, report};
-use super::checks::{Before, Check};
+use super::calls::{self, Call, Counts, Kind, of_kind, report};
+use super::checks::{Before, Check, MEANWHILE};
 use super::display::Display;
-use super::fault::{Fault, Ground};
+use super::fault::Fault;
+use super::load::{Load, crowd_calls};
+use super::room::Room;
 use super::scene::Scene;
 use super::strike::Strike;
+use super::watch::Calm;
 use crate::LabError;
 use crate::nodes::Status;
 
@@ -21,6 +24,11 @@ const BASELINE_SHORT: Duration = Duration::from_millis(500);
 
 /// A phone that has heard nothing new for this long at the end of the trial is silent for good.
 const SILENT_US: u64 = 500_000;
+
+/// While a fault lasts for longer than this, people go on calling each other...
+const LIFE_FROM: Duration = Duration::from_secs(20);
+/// ...so often.
+const LIFE_EVERY: Duration = Duration::from_secs(5);
 
 /// One direction of one call: what one phone heard of the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +46,12 @@ pub(super) struct TrialResult {
     /// The longest silence of each fault.
     pub(super) worst_ms: Vec<f64>,
     pub(super) checks: Vec<Check>,
+    /// From the INVITE to the answer, of the calls that were being set up at the fault.
+    pub(super) setup_ms: Vec<f64>,
+    /// What became of a pair that had to go on as it was.
+    pub(super) calm: Option<Calm>,
+    /// What the load took when it came, if there is one.
+    pub(super) load: Option<Load>,
     /// How late the lab's own phones spoke at worst. It is not counted in the silences.
     pub(super) own_delay_ms: f64,
     /// Why the trial could not be brought to its end.
@@ -47,6 +61,14 @@ pub(super) struct TrialResult {
 impl TrialResult {
     pub(super) fn broken(error: String) -> Self {
         Self { error: Some(error), ..Self::default() }
+    }
+
+    /// Takes the answer to a question that is asked again and again.
+    fn add(&mut self, check: Check) {
+        match self.checks.iter_mut().find(|known| known.name == check.name) {
+            Some(known) => known.add(&check),
+            None => self.checks.push(check),
+        }
     }
 
     /// Everything but the length of the silence was as promised, so that the next trial may use the same scene.
@@ -64,15 +86,16 @@ pub(super) fn run(
     display.waiting("the nodes start and find each other");
     scene.wait_protected()?;
     display.waiting("the phones register");
-    scene.register()?;
+    scene.room.register()?;
+    let counts = Counts::new(arguments, fault.ground());
+    display.waiting("the other phones register and call each other");
+    let load = scene.bring_load(crowd_calls(arguments, counts))?.cloned();
+    load.iter().for_each(|load| display.load(load));
     let before = scene.before_trial()?;
-    let mut plan = calls::plan(arguments.calls, arguments.held, arguments.ringing);
-    if matches!(fault.ground(), Ground::Halves | Ground::Previous) {
-        calls::plan_apart(&mut plan);
-    }
+    let plan = counts.plan();
     display.waiting("the calls come up");
-    bring_up(scene, &plan)?;
-    let mut result = TrialResult::default();
+    bring_up(&mut scene.room, &plan)?;
+    let mut result = TrialResult { load, ..TrialResult::default() };
     let rounds = arguments.rounds * fault.rounds();
     let mut trial = Trial { scene, fault, plan: &plan, arguments, display, result: &mut result };
     for round in 0..rounds {
@@ -82,8 +105,7 @@ pub(super) fn run(
 }
 
 /// Calls are dialled, picked up and held before the fault. Whatever fails here is no matter of the fault.
-fn bring_up(scene: &mut Scene, plan: &[Call]) -> Result<(), LabError> {
-    let of_kind = |kinds: &[Kind]| plan.iter().filter(|call| kinds.contains(&call.kind)).copied().collect::<Vec<_>>();
+pub(super) fn bring_up(room: &mut Room, plan: &[Call]) -> Result<(), LabError> {
     let failed = |what: &str, failed: Vec<Call>| match failed.len() {
         0 => Ok(()),
         count => {
@@ -91,9 +113,11 @@ fn bring_up(scene: &mut Scene, plan: &[Call]) -> Result<(), LabError> {
             Err(LabError::Waited { what, limit_ms: calls::STEP_LIMIT.as_millis() as u64 })
         }
     };
-    failed("did not ring", scene.dial(plan)?)?;
-    failed("had no audio", scene.pick_up(&of_kind(&[Kind::Talking, Kind::Held]))?)?;
-    failed("could not be held", scene.hold(&of_kind(&[Kind::Held]), true)?)
+    let ringing = of_kind(plan, &[Kind::Talking, Kind::Held, Kind::Ringing]);
+    failed("did not ring", room.dial(&ringing)?)?;
+    failed("had no audio", room.pick_up(&of_kind(plan, &[Kind::Talking, Kind::Held]))?)?;
+    failed("could not be held", room.hold(&of_kind(plan, &[Kind::Held]), true)?)?;
+    failed("to Echo did not come back", room.dial_answered(&of_kind(plan, &[Kind::Echo]))?)
 }
 
 /// The two moments at which the phones are listened to.
@@ -118,32 +142,40 @@ impl Trial<'_> {
     fn round(&mut self, round: u32, last: Option<&Before>) -> Result<(), LabError> {
         let active = self.scene.wait_protected()?;
         self.display.scene(self.scene, active, self.plan);
-        let status = self.scene.node(active)?.status()?;
-        let mut strike = Strike::new(self.scene, self.fault, round, active)?;
+        let watch = self.scene.watch(active)?;
+        let mut strike = Strike::new(self.scene, self.fault, round, active, self.arguments.lossy_links)?;
         self.listen(Moment::Begin, &mut strike)?;
+        let standing = self.settle_setup()?;
         match self.fault {
             Fault::SplitAndHeal => self.live_apart()?,
-            Fault::Upgrade => self.call_between_upgrades(active, &status)?,
+            Fault::Upgrade => self.call_between_upgrades(active, watch.status())?,
             _ => {}
         }
         if strike.serving() == Some(active) && !self.scene.is_alone() {
-            self.result.checks.push(self.scene.check_untouched(active, &status));
+            self.result.checks.push(self.scene.check_untouched(active, watch.status()));
         }
         let is_ended = self.fault.facts().ended.is_some();
         if is_ended {
             self.listen(Moment::End, &mut strike)?;
             self.scene.wait_protected()?;
         }
+        if strike.serving() == Some(active) && !self.scene.is_alone() {
+            self.keep_calm(&watch)?;
+        }
         let of_the_fault = match self.fault {
             Fault::FreezeAll => Some(self.scene.check_woken()?),
-            Fault::Flap => Some(self.scene.check_moves(&status)),
+            Fault::Flap => Some(self.scene.check_moves(watch.status())),
             Fault::Overload => strike.check_storm(),
             Fault::Upgrade => Some(self.scene.check_upgraded()),
             _ => None,
         };
         self.result.checks.extend(of_the_fault);
-        if let Some(before) = last {
-            self.scene.check_after(self.plan, self.fault, &strike, before, self.result)?;
+        match last {
+            Some(before) => {
+                let is_long = self.arguments.lasts(self.fault).is_some_and(|lasts| lasts >= crate::phones::REFRESH);
+                self.scene.check_after(&standing, is_long, &strike, before, self.result)?;
+            }
+            None => self.end_setup(&standing)?,
         }
         if !is_ended {
             self.display.waiting("what was broken comes back and learns everything again");
@@ -158,33 +190,28 @@ impl Trial<'_> {
 
     /// Listens for a while, lets the moment come, and listens on. Notes what each phone of a talking call heard.
     fn listen(&mut self, moment: Moment, strike: &mut Strike) -> Result<(), LabError> {
-        let talking: Vec<Call> = self.plan.iter().filter(|call| call.kind == Kind::Talking).copied().collect();
-        let phones: Vec<usize> = talking.iter().flat_map(Call::phones).collect();
-        begin_window(self.scene, &phones)?;
+        let heard = of_kind(self.plan, &[Kind::Talking, Kind::Echo]);
+        let phones: Vec<usize> = heard.iter().flat_map(Call::phones).collect();
+        begin_window(&self.scene.room, &phones)?;
         let short = self.arguments.rounds > 1 || moment == Moment::End;
         thread::sleep(if short { BASELINE_SHORT } else { BASELINE });
-        let before = silences(self.scene, &phones)?;
+        let before = silences(&self.scene.room, &phones)?;
         self.display.baseline(before.iter().map(|silence| silence.longest_ms));
-        begin_window(self.scene, &phones)?;
+        begin_window(&self.scene.room, &phones)?;
         let names = [strike.active(), 1 - strike.active().min(1)].map(|index| self.scene.name_of(index));
         self.display.strike(self.fault, moment == Moment::End, &names);
         match moment {
-            Moment::Begin => strike.begin(self.scene)?,
+            Moment::Begin => {
+                set_up_around(&mut self.scene.room, &of_kind(self.plan, &[Kind::Setup]))?;
+                strike.begin(self.scene)?;
+            }
             Moment::End => strike.end(self.scene)?,
         }
         self.observe(strike.active(), &phones, self.observed(moment, strike.round()))?;
-        let after = silences(self.scene, &phones)?;
-        let ends = talking.iter().flat_map(|call| [(call.caller, call.called), (call.called, call.caller)]);
-        let ears = ends.zip(before.iter().zip(&after)).map(|((phone, hears), (before, after))| Ear {
-            phone: self.scene.number(phone).to_owned(),
-            hears: self.scene.number(hears).to_owned(),
-            before_ms: before.longest_ms,
-            after_ms: after.longest_ms,
-            silent_for_good: after.silent,
-        });
-        let ears: Vec<Ear> = ears.collect();
-        let own_delay_ms = self.scene.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0;
-        self.display.heard(self.fault.promise_ms() * self.arguments.slack, &ears, own_delay_ms);
+        let after = silences(&self.scene.room, &phones)?;
+        let ears = ears(&self.scene.room, &heard, &before, &after);
+        let own_delay_ms = own_delay_ms(&self.scene.room)?;
+        self.display.heard(self.arguments.promise_ms(self.fault), &ears, own_delay_ms);
         self.result.own_delay_ms = self.result.own_delay_ms.max(own_delay_ms);
         self.result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
         self.result.ears.extend(ears);
@@ -193,10 +220,10 @@ impl Trial<'_> {
 
     fn observed(&self, moment: Moment, round: u32) -> Duration {
         let many = self.arguments.rounds > 1;
-        match moment {
-            Moment::Begin if self.fault == Fault::Flood => Duration::from_secs(self.arguments.flood_seconds),
-            Moment::Begin => Duration::from_millis(self.fault.observe_ms(round, many)),
-            Moment::End => Duration::from_millis(self.fault.observe_end_ms(many)),
+        match (moment, self.arguments.lasts(self.fault)) {
+            (Moment::Begin, Some(lasts)) => lasts,
+            (Moment::Begin, None) => Duration::from_millis(self.fault.observe_ms(round, many)),
+            (Moment::End, _) => Duration::from_millis(self.fault.observe_end_ms(many)),
         }
     }
 
@@ -204,14 +231,19 @@ impl Trial<'_> {
     fn observe(&mut self, node: usize, phones: &[usize], observed: Duration) -> Result<(), LabError> {
         let begun = Instant::now();
         let alone = self.fault == Fault::RestartAlone;
+        let mut call_at = LIFE_EVERY;
         while begun.elapsed() < observed {
             thread::sleep(Duration::from_millis(if alone { 2 } else { 50 }));
             if alone && !self.scene.node_mut(node)?.is_running() {
                 // Nothing of the node has survived: the drill is the service manager that starts it again.
                 self.scene.node_mut(node)?.start()?;
             }
+            if observed >= LIFE_FROM && begun.elapsed() >= call_at && begun.elapsed() + LIFE_EVERY < observed {
+                self.live_on()?;
+                call_at = begun.elapsed() + LIFE_EVERY;
+            }
             if self.display.is_live() {
-                let worst = silences(self.scene, phones)?.into_iter().map(|silence| silence.longest_ms);
+                let worst = silences(&self.scene.room, phones)?.into_iter().map(|silence| silence.longest_ms);
                 self.display.live(begun.elapsed(), worst.fold(0.0, f64::max));
             }
         }
@@ -222,46 +254,124 @@ impl Trial<'_> {
     fn call_between_upgrades(&mut self, active: usize, before: &Status) -> Result<(), LabError> {
         self.result.checks.push(self.scene.check_untouched(active, before));
         self.scene.wait_protected()?;
-        let calls: Vec<Call> = self.plan.iter().filter(|call| call.kind == Kind::Apart).copied().collect();
-        let mut wrong = self.scene.dial(&calls)?;
+        let calls = of_kind(self.plan, &[Kind::Apart]);
+        let room = &mut self.scene.room;
+        let mut wrong = room.dial(&calls)?;
         let rang: Vec<Call> = calls.iter().filter(|call| !wrong.contains(call)).copied().collect();
-        wrong.extend(self.scene.pick_up(&rang)?);
-        self.result.checks.push(self.scene.check_calls("new calls between the two upgrades", &calls, wrong));
+        wrong.extend(room.pick_up(&rang)?);
+        self.result.checks.push(self.scene.room.check_calls("new calls between the two upgrades", &calls, wrong));
+        Ok(())
+    }
+
+    /// The calls that were made at the beginning of a long fault end, and the same people call each other again.
+    fn live_on(&mut self) -> Result<(), LabError> {
+        let calls = of_kind(self.plan, &[Kind::Setup]);
+        let room = &mut self.scene.room;
+        let mut wrong = room.hang_up(&calls)?;
+        room.note_ended(&calls)?;
+        let mute = room.dial_answered(&calls)?;
+        wrong.extend(mute.into_iter().filter(|call| !wrong.contains(call)).collect::<Vec<_>>());
+        self.result.add(self.scene.room.check_calls(MEANWHILE, &calls, wrong));
+        Ok(())
+    }
+
+    /// Asks what became of the calls that were being set up when the fault came. Gives the plan without those that
+    /// were refused, which are over.
+    fn settle_setup(&mut self) -> Result<Vec<Call>, LabError> {
+        let setup = of_kind(self.plan, &[Kind::Setup]);
+        if setup.is_empty() {
+            return Ok(self.plan.to_vec());
+        }
+        let (check, refused) = self.scene.room.check_setup(&setup)?;
+        self.result.checks.push(check);
+        self.scene.room.note_ended(&refused)?;
+        let standing: Vec<Call> = self.plan.iter().filter(|call| !refused.contains(call)).copied().collect();
+        let taken_ms = self.scene.room.setup_ms(&of_kind(&standing, &[Kind::Setup]))?;
+        self.display.set_up(setup.len(), &taken_ms);
+        self.result.setup_ms.extend(taken_ms);
+        Ok(standing)
+    }
+
+    /// Another fault follows, with new calls that are being set up.
+    fn end_setup(&mut self, standing: &[Call]) -> Result<(), LabError> {
+        let setup = of_kind(standing, &[Kind::Setup]);
+        if setup.is_empty() {
+            return Ok(());
+        }
+        let wrong = self.scene.room.hang_up(&setup)?;
+        self.result.checks.push(self.scene.room.check_calls(super::checks::HUNG_UP, &setup, wrong));
+        self.scene.room.note_ended(&setup)
+    }
+
+    /// Tells what the pair made of a fault that was to leave it as it was.
+    fn keep_calm(&mut self, watch: &super::watch::Watch) -> Result<(), LabError> {
+        let calm = self.scene.calm_since(watch)?;
+        self.display.calm(&calm);
+        let has_a_good_link = match self.fault {
+            Fault::LinkCut => true,
+            Fault::Loss => self.scene.links().len() > self.arguments.lossy_links as usize,
+            _ => false,
+        };
+        if has_a_good_link {
+            self.result.checks.push(calm.check());
+        }
+        self.result.calm = Some(self.result.calm.unwrap_or_default() + calm);
         Ok(())
     }
 
     /// While the switch is split, calls change on both sides: what rang is answered, what was held goes on. Nothing
     /// but the merge can bring the two together.
     fn live_apart(&mut self) -> Result<(), LabError> {
-        let of_kind = |kind| self.plan.iter().filter(|call| call.kind == kind).copied().collect::<Vec<_>>();
-        let (ringing, apart) = (of_kind(Kind::Ringing), of_kind(Kind::Apart));
-        let wrong = self.scene.pick_up(&ringing)?;
-        let name = "calls that rang are answered during the split";
-        self.result.checks.push(self.scene.check_calls(name, &ringing, wrong));
-        let mut wrong = self.scene.dial(&apart)?;
+        let (ringing, apart) = (of_kind(self.plan, &[Kind::Ringing]), of_kind(self.plan, &[Kind::Apart]));
+        let room = &mut self.scene.room;
+        let unanswered = room.pick_up(&ringing)?;
+        let mut wrong = room.dial(&apart)?;
         let rang: Vec<Call> = apart.iter().filter(|call| !wrong.contains(call)).copied().collect();
-        wrong.extend(self.scene.pick_up(&rang)?);
-        self.result.checks.push(self.scene.check_calls("new calls during the split, on both sides", &apart, wrong));
+        wrong.extend(room.pick_up(&rang)?);
+        let name = "calls that rang are answered during the split";
+        self.result.checks.push(self.scene.room.check_calls(name, &ringing, unanswered));
+        self.result.checks.push(self.scene.room.check_calls(
+            "new calls during the split, on both sides",
+            &apart,
+            wrong,
+        ));
         Ok(())
     }
 }
 
-fn begin_window(scene: &Scene, phones: &[usize]) -> Result<(), LabError> {
+/// Begins these calls, and comes back at the moment at which the fault is to come.
+pub(super) fn set_up_around(room: &mut Room, setup: &[Call]) -> Result<(), LabError> {
+    if setup.is_empty() {
+        return Ok(());
+    }
+    let moment_us = room.set_up_around(setup)?;
+    let now_us = room.phones.with(|driver| driver.now_us())?;
+    thread::sleep(Duration::from_micros(moment_us.saturating_sub(now_us)));
+    Ok(())
+}
+
+pub(super) fn begin_window(room: &Room, phones: &[usize]) -> Result<(), LabError> {
     let phones = phones.to_vec();
-    scene.phones.with(move |driver| {
+    room.phones.with(move |driver| {
         driver.late_us_max = 0;
         driver.start_windows(&phones);
     })
 }
 
-struct Silence {
-    longest_ms: f64,
+/// How late the phones spoke at worst since the window began.
+pub(super) fn own_delay_ms(room: &Room) -> Result<f64, LabError> {
+    Ok(room.phones.with(|driver| std::mem::take(&mut driver.late_us_max))? as f64 / 1000.0)
+}
+
+pub(super) struct Silence {
+    pub(super) longest_ms: f64,
     silent: bool,
 }
 
-fn silences(scene: &Scene, phones: &[usize]) -> Result<Vec<Silence>, LabError> {
+/// What each of these phones has heard since the window began.
+pub(super) fn silences(room: &Room, phones: &[usize]) -> Result<Vec<Silence>, LabError> {
     let phones = phones.to_vec();
-    scene.phones.with(move |driver| {
+    room.phones.with(move |driver| {
         let silence = |phone: usize| {
             let report = report(driver, phone);
             let last = report.last_new_us.map_or(u64::MAX, |last| driver.now_us().saturating_sub(last));
@@ -269,4 +379,17 @@ fn silences(scene: &Scene, phones: &[usize]) -> Result<Vec<Silence>, LabError> {
         };
         phones.into_iter().map(silence).collect()
     })
+}
+
+/// What the phones of these calls heard; the silences are in the order of the calls' phones.
+pub(super) fn ears(room: &Room, calls: &[Call], before: &[Silence], after: &[Silence]) -> Vec<Ear> {
+    let ends = calls.iter().flat_map(|call| call.ears().map(move |ear| (call, ear)));
+    let ears = ends.zip(before.iter().zip(after)).map(|((call, (phone, hears)), (before, after))| Ear {
+        phone: room.number(phone).to_owned(),
+        hears: if call.kind == Kind::Echo { "Echo".to_owned() } else { room.number(hears).to_owned() },
+        before_ms: before.longest_ms,
+        after_ms: after.longest_ms,
+        silent_for_good: after.silent,
+    });
+    ears.collect()
 }

@@ -27,6 +27,13 @@ fn arrives(from: &UdpSocket, to: &UdpSocket, address: Ipv4Addr, times: u32) -> u
     arrived
 }
 
+fn drain(socket: &UdpSocket) {
+    let mut bytes = [0; 16];
+    socket.set_nonblocking(true).expect("a socket");
+    while socket.recv(&mut bytes).is_ok() {}
+    socket.set_nonblocking(false).expect("a socket");
+}
+
 #[test]
 fn hosts_hear_each_other_until_one_is_cut_off() {
     let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
@@ -65,6 +72,38 @@ fn a_cut_in_one_direction_lets_the_other_one_pass() {
     assert!((20..80).contains(&arrived), "{arrived} of 100");
     network.lose_between(&[]).expect("no cut");
     assert_eq!(arrives(&a, &b, B, 20), 20);
+}
+
+#[test]
+fn hosts_with_two_cables_hear_each_other_on_either() {
+    const A_TOO: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 11);
+    const B_TOO: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 12);
+    let network = Network::build(&[("a", A), ("b", B)]).expect("a network");
+    let second = network.add_switch(&[("a", "10.78.0.11/24"), ("b", "10.78.0.12/24")]).expect("a cable");
+    let (a, b) = (socket(&network, "a", A), socket(&network, "b", B));
+    let (a_too, b_too) = (socket(&network, "a", A_TOO), socket(&network, "b", B_TOO));
+    let both = || {
+        // What waited for a neighbour's hardware address may have come since.
+        [&b, &b_too].into_iter().for_each(drain);
+        (arrives(&a, &b, B, 2), arrives(&a_too, &b_too, B_TOO, 2))
+    };
+    assert_eq!(both(), (2, 2));
+    network.plug("a", second, false).expect("a cable out");
+    assert_eq!(both(), (2, 0));
+    network.plug("a", second, true).expect("a cable in");
+    let begun = std::time::Instant::now();
+    while both() != (2, 2) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the second cable works again");
+    }
+    let all = Loss { from: &["a"], to: &["b"], percent: 100 };
+    network.lose_on(&[LAN], &[all]).expect("a cut");
+    assert_eq!(both(), (0, 2));
+    network.lose_between(&[all]).expect("a cut");
+    assert_eq!(both(), (0, 0));
+    network.lose_between(&[]).expect("no cut");
+    assert_eq!(both(), (2, 2));
+    network.cut("b").expect("a cut");
+    assert_eq!(both(), (0, 0));
 }
 
 #[test]

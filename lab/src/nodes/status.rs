@@ -13,6 +13,9 @@ pub struct Status {
     #[serde(default)]
     pub epoch: Value,
     pub lag_ms: Option<f64>,
+    /// Since the program began.
+    #[serde(default)]
+    pub unprotected_seconds: f64,
     #[serde(default)]
     pub registrations: Value,
     #[serde(default)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use phone::audio::{Listener, Mark, PACKET_US, Speaker};
-use phone::{Phone, PhoneCommand, PhoneConfig, PhoneEvent, PhoneInput, PhoneOutput};
+use phone::{CallState, Phone, PhoneCommand, PhoneConfig, PhoneEvent, PhoneInput, PhoneOutput};
 
 use super::Order;
-use super::sockets::{self, Reader};
+use super::sockets::{self, Reader, Ready};
 use crate::LabError;
 
 /// The longest sleep, when nothing is due.
@@ -24,8 +24,18 @@ const PHASE_US: u64 = 2_500;
 /// A speaker that is further behind than this gives up the packets between: its thread was stopped.
 const CATCH_UP_US_MAX: u64 = 500_000;
 
+/// A handset's sockets, by how they are told of.
+const SOCKETS: u64 = 2;
+const SIP: u64 = 0;
+const RTP: u64 = 1;
+
 fn clock_ns(clock: ClockId) -> u64 {
     clock_gettime(clock).map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
+/// Microseconds of the phones' clock.
+pub(super) fn now_us() -> u64 {
+    clock_ns(ClockId::CLOCK_MONOTONIC) / 1000
 }
 
 pub(super) fn wall_clock_ns() -> u64 {
@@ -40,6 +50,10 @@ pub struct Handset {
     speaker: Option<Speaker>,
     pub listener: Option<Listener>,
     next_audio_us: u64,
+    /// Commands for later, by the time at which they are due.
+    later: Vec<(u64, PhoneCommand)>,
+    /// How long a call that comes in rings before the phone picks up by itself.
+    answers_after_us: Option<u64>,
     /// What happened to the phone and when, since somebody last took it.
     pub events: Vec<(u64, PhoneEvent)>,
     /// Datagrams that the network refused to take.
@@ -57,6 +71,8 @@ impl Handset {
             speaker: None,
             listener: None,
             next_audio_us: 0,
+            later: Vec::new(),
+            answers_after_us: None,
             events: Vec::new(),
             send_errors: 0,
         })
@@ -80,14 +96,18 @@ impl Handset {
     fn feed(&mut self, now_us: u64, input: PhoneInput<'_>) {
         let spoke = self.may_speak();
         self.phone.handle(now_us, input);
-        for output in self.phone.drain_outputs() {
+        let outputs: Vec<PhoneOutput> = self.phone.drain_outputs().collect();
+        for output in outputs {
             match output {
                 PhoneOutput::Send { to, bytes } => {
                     if self.sip.send_to(&bytes, to).is_err() {
                         self.send_errors += 1;
                     }
                 }
-                PhoneOutput::Event(event) => self.events.push((now_us, event)),
+                PhoneOutput::Event(event) => {
+                    self.pick_up_later(now_us, &event);
+                    self.events.push((now_us, event));
+                }
             }
         }
         let hears = self.phone.state().is_up() && self.phone.media().is_some_and(|media| media.receive);
@@ -103,6 +123,20 @@ impl Handset {
             let beat_us = (self.phone.config().seed % (PACKET_US / PHASE_US)) * PHASE_US;
             self.next_audio_us = now_us + PACKET_US - (now_us + PACKET_US - beat_us) % PACKET_US;
         }
+    }
+
+    fn pick_up_later(&mut self, now_us: u64, event: &PhoneEvent) {
+        let rings = matches!(event, PhoneEvent::State { state: CallState::Ringing, .. });
+        let comes_in = rings && self.phone.call().is_some_and(|call| !call.outgoing);
+        if let Some(after_us) = self.answers_after_us.filter(|_| comes_in) {
+            self.later.push((now_us + after_us, PhoneCommand::Answer));
+        }
+    }
+
+    /// Takes a command that is due.
+    fn due(&mut self, now_us: u64) -> Option<PhoneCommand> {
+        let at = self.later.iter().position(|(at_us, _)| *at_us <= now_us)?;
+        Some(self.later.remove(at).1)
     }
 
     /// Sends what is due and says how late it was, in microseconds.
@@ -128,7 +162,8 @@ impl Handset {
 
     fn next_timeout(&self) -> u64 {
         let audio = if self.may_speak() { self.next_audio_us } else { u64::MAX };
-        self.phone.next_timeout().unwrap_or(u64::MAX).min(audio)
+        let later = self.later.iter().map(|(at_us, _)| *at_us).min();
+        self.phone.next_timeout().unwrap_or(u64::MAX).min(audio).min(later.unwrap_or(u64::MAX))
     }
 }
 
@@ -136,25 +171,45 @@ impl Handset {
 pub struct Driver {
     pub handsets: Vec<Handset>,
     reader: Option<Reader>,
+    ready: Ready,
     /// How late a packet of audio was sent at worst, in microseconds. The packets say so themselves, and it is not
     /// counted as silence.
     pub late_us_max: u64,
 }
 
 impl Driver {
-    pub(super) fn new(handsets: Vec<Handset>) -> Self {
-        Self { handsets, reader: Some(Reader::new()), late_us_max: 0 }
+    pub(super) fn new(handsets: Vec<Handset>) -> Result<Self, LabError> {
+        let ready = Ready::new()?;
+        for (at, handset) in handsets.iter().enumerate() {
+            ready.add(&handset.sip, SOCKETS * at as u64 + SIP)?;
+            ready.add(&handset.rtp, SOCKETS * at as u64 + RTP)?;
+        }
+        Ok(Self { handsets, reader: Some(Reader::new()), ready, late_us_max: 0 })
     }
 
     /// Microseconds of the phones' clock.
     pub fn now_us(&self) -> u64 {
-        clock_ns(ClockId::CLOCK_MONOTONIC) / 1000
+        now_us()
     }
 
     pub fn command(&mut self, phone: usize, command: PhoneCommand) {
         let now_us = self.now_us();
         if let Some(handset) = self.handsets.get_mut(phone) {
             handset.feed(now_us, PhoneInput::Command(command));
+        }
+    }
+
+    /// Gives the phone a command at this time of the phones' clock.
+    pub fn command_at(&mut self, at_us: u64, phone: usize, command: PhoneCommand) {
+        if let Some(handset) = self.handsets.get_mut(phone) {
+            handset.later.push((at_us, command));
+        }
+    }
+
+    /// From now on the phone picks up by itself when a call has rung for so long; with `None` it never does.
+    pub fn answer_after(&mut self, phone: usize, rings_us: Option<u64>) {
+        if let Some(handset) = self.handsets.get_mut(phone) {
+            handset.answers_after_us = rings_us;
         }
     }
 
@@ -200,6 +255,9 @@ impl Driver {
         for at in 0..self.handsets.len() {
             let now_us = self.now_us();
             let Some(handset) = self.handsets.get_mut(at) else { return };
+            while let Some(command) = handset.due(now_us) {
+                handset.feed(now_us, PhoneInput::Command(command));
+            }
             if handset.phone.next_timeout().is_some_and(|at| at <= now_us) {
                 handset.feed(now_us, PhoneInput::Timeout);
             }
@@ -209,18 +267,21 @@ impl Driver {
 
     fn receive(&mut self) {
         let Some(mut reader) = self.reader.take() else { return };
-        for at in 0..self.handsets.len() {
-            let (now_us, wall_ns) = (self.now_us(), wall_clock_ns());
-            let Some(handset) = self.handsets.get_mut(at) else { break };
+        for number in self.ready.numbers() {
+            let Some(handset) = self.handsets.get_mut((number / SOCKETS) as usize) else { continue };
+            let (now_us, wall_ns) = (now_us(), wall_clock_ns());
+            if number % SOCKETS == SIP {
+                while let Some(arrival) = reader.receive(&handset.sip) {
+                    handset.feed(now_us, PhoneInput::Datagram { source: arrival.source, bytes: arrival.bytes });
+                }
+                continue;
+            }
             while let Some(arrival) = reader.receive(&handset.rtp) {
                 // The kernel's arrival time, so that a late look at the socket is no silence.
                 let ago_us = arrival.wall_ns.map_or(0, |at_ns| wall_ns.saturating_sub(at_ns) / 1000);
                 if let Some(listener) = &mut handset.listener {
                     listener.packet(now_us.saturating_sub(ago_us), arrival.bytes);
                 }
-            }
-            while let Some(arrival) = reader.receive(&handset.sip) {
-                handset.feed(now_us, PhoneInput::Datagram { source: arrival.source, bytes: arrival.bytes });
             }
         }
         self.reader = Some(reader);
@@ -230,10 +291,8 @@ impl Driver {
         let now_us = self.now_us();
         let next_us = self.handsets.iter().map(Handset::next_timeout).min().unwrap_or(u64::MAX);
         let limit_us = next_us.saturating_sub(now_us).min(SLEEP_US_MAX);
-        let handsets = self.handsets.iter().flat_map(|handset| [sockets::fd(&handset.sip), sockets::fd(&handset.rtp)]);
-        let fds: Vec<_> = handsets.chain([bell.as_fd()]).collect();
         if limit_us > 0 {
-            sockets::wait(&fds, Duration::from_micros(limit_us));
+            sockets::wait(&[self.ready.fd(), bell.as_fd()], Duration::from_micros(limit_us));
         }
         let mut rung = [0; 64];
         // The bell only wakes; how often it rang does not matter.

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
@@ -71,6 +73,51 @@ pub(super) fn wait(sockets: &[BorrowedFd<'_>], limit: Duration) {
     let mut polled: Vec<_> = sockets.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     // An interrupted wait only means one round more.
     let _ = ppoll(&mut polled, Some(TimeSpec::from_duration(limit)), Some(SigSet::all()));
+}
+
+/// Asks for this much room for what arrives; the system's limit may be less.
+pub(super) fn room_for(socket: &UdpSocket, bytes: usize) {
+    if setsockopt(socket, sockopt::RcvBufForce, &bytes).is_err() {
+        // A smaller buffer loses what comes again by itself.
+        let _ = setsockopt(socket, sockopt::RcvBuf, &bytes);
+    }
+}
+
+/// Tells which of many sockets have something, without a look at each.
+pub(super) struct Ready {
+    epoll: Epoll,
+    events: Vec<EpollEvent>,
+}
+
+/// So many sockets are told of at a time; the others are told of in the next round.
+const READY_MAX: usize = 256;
+
+impl Ready {
+    pub(super) fn new() -> Result<Self, LabError> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(watching)?;
+        Ok(Self { epoll, events: vec![EpollEvent::empty(); READY_MAX] })
+    }
+
+    /// Watches one more socket, which is told of by this number.
+    pub(super) fn add(&self, socket: &UdpSocket, number: u64) -> Result<(), LabError> {
+        self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, number)).map_err(watching)
+    }
+
+    /// Has something as soon as one of them has.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+
+    /// The numbers of those that have something now.
+    pub(super) fn numbers(&mut self) -> Vec<u64> {
+        // One that is told of too late waits.
+        let count = self.epoll.wait(&mut self.events, EpollTimeout::ZERO).unwrap_or(0);
+        self.events.iter().take(count).map(EpollEvent::data).collect()
+    }
+}
+
+fn watching(errno: Errno) -> LabError {
+    LabError::Io { operation: "watching the phones' sockets".to_owned(), source: errno.into() }
 }
 
 pub(super) fn fd(socket: &UdpSocket) -> BorrowedFd<'_> {

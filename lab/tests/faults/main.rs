@@ -4,6 +4,8 @@
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names. Faults that other tests of
 //! the lab commit as well, or that take long, are left to `tandem drill`.
 
+mod user;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -23,9 +25,14 @@ fn binary() -> PathBuf {
 
 /// Runs the drill and shows what it found when the promise was broken.
 fn kept(fault: &str) {
+    kept_by(Command::new(binary()), fault);
+}
+
+/// The same with a command that starts the product in a way of its own.
+fn kept_by(mut command: Command, fault: &str) {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut command = Command::new(binary());
     command.args(["drill", "--fault", fault, "--trials", "1", "--calls", "3", "--held", "1", "--ringing", "1"]);
+    command.args(["--setup", "1", "--echo", "1"]);
     let output = command.args(["--json", "--slack", SLACK]).output().expect("the drill can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{fault}: {errors}"));
@@ -50,6 +57,7 @@ faults! {
     upgraded_one_after_the_other: "upgrade",
     nodes_parted_from_each_other: "peer-link-only",
     packets_lost_between_the_nodes: "loss",
+    one_of_two_links_cut: "link-cut",
     cable_with_a_loose_contact: "flap",
     address_deleted_by_somebody: "address-deleted",
     strangers_at_the_door: "overload",

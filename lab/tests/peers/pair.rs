@@ -27,7 +27,7 @@ const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
 const RECORDS_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Two labs at a time would hear each other's load.
+/// Two labs that listen at a time would hear each other's load.
 static SERIAL: Mutex<()> = Mutex::new(());
 static LABS: AtomicU32 = AtomicU32::new(0);
 
@@ -52,18 +52,31 @@ pub struct Lab {
     pub nodes: Vec<Node>,
     pub network: Network,
     pub directory: PathBuf,
-    _serial: MutexGuard<'static, ()>,
+    _serial: Option<MutexGuard<'static, ()>>,
+}
+
+/// Whether a lab hears phones, and so must not be disturbed by another one that does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Attention {
+    Listens,
+    /// It waits for what takes seconds, and milliseconds do not matter.
+    Waits,
 }
 
 impl Lab {
     /// A protected pair that serves an example of `core/pbx/tests/examples`.
     pub fn pair(example: &str) -> Self {
-        Self::pair_with(example, |_| String::new())
+        Self::make_pair(example, Attention::Listens, |_| String::new())
     }
 
-    /// The same, with more in each node's configuration; `more` is told the address of the host `one`.
+    /// The same, beside other labs and with more in each node's configuration; `more` is told the address of the host
+    /// `one`.
     pub fn pair_with(example: &str, more: impl Fn(Ipv4Addr) -> String) -> Self {
-        let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)]);
+        Self::make_pair(example, Attention::Waits, more)
+    }
+
+    fn make_pair(example: &str, attention: Attention, more: impl Fn(Ipv4Addr) -> String) -> Self {
+        let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)], attention);
         let key = directory.join("pair.key");
         make_key(&binary(), &key).expect("a key");
         let node = |own: &str, other: &str| {
@@ -84,7 +97,7 @@ impl Lab {
     /// Two hosts `a` and `b` whose files `prepare_files` writes into a directory for each; waits until they are a protected
     /// pair.
     pub fn of_two(prepare_files: impl FnOnce(&Network, &Path)) -> Self {
-        let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)]);
+        let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)], Attention::Waits);
         prepare_files(&network, &directory);
         let node = |name: &str| {
             let host = network.host(name).expect("a host");
@@ -99,7 +112,7 @@ impl Lab {
 
     /// One node without a peer, at the same address. It is not started yet.
     pub fn alone(example: &str) -> Self {
-        let (network, directory, serial) = prepare(&[("solo", SERVICE)]);
+        let (network, directory, serial) = prepare(&[("solo", SERVICE)], Attention::Listens);
         let host = network.host("solo").expect("a host");
         let node = Node::alone(host, &binary(), &directory, &[]).expect("a node's files");
         node.use_pbx_files(&example_files(example)).expect("an example's files");
@@ -230,8 +243,8 @@ pub fn own_directory() -> PathBuf {
     directory
 }
 
-fn prepare(nodes: &[(&str, Ipv4Addr)]) -> (Network, PathBuf, MutexGuard<'static, ()>) {
-    let serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
+fn prepare(nodes: &[(&str, Ipv4Addr)], attention: Attention) -> (Network, PathBuf, Option<MutexGuard<'static, ()>>) {
+    let serial = (attention == Attention::Listens).then(|| SERIAL.lock().unwrap_or_else(PoisonError::into_inner));
     let hosts: Vec<_> = [("one", ONE), ("two", TWO)].into_iter().chain(nodes.iter().copied()).collect();
     (Network::build(&hosts).expect("a network"), own_directory(), serial)
 }
