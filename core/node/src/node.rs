@@ -9,7 +9,6 @@ mod roles;
 mod vrrp;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +46,8 @@ pub struct Settings {
     /// The parent kept the address for us: serve again at once.
     pub restart: Option<ResumeActive>,
     pub incarnation: Incarnation,
-    /// The address that phones know us by.
-    pub service: IpAddr,
+    /// The addresses that phones know us by; they move as one.
+    pub service: pbx::Service,
     /// The pair's secret for nonces; both nodes have the same.
     pub secret: [u8; 32],
     /// What other routers of the link are told of us; `None` where there are none.
@@ -146,7 +145,11 @@ impl Node {
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
         cluster.observe(cluster_time.max(log.cluster_time()), now.local);
-        let pbx_settings = pbx::Settings { service: settings.service, index: settings.index, secret: settings.secret };
+        let pbx_settings = pbx::Settings {
+            service: settings.service.clone(),
+            index: settings.index,
+            secret: settings.secret,
+        };
         let seed = Random::from_seed(random.bytes());
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;

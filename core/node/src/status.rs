@@ -28,7 +28,7 @@ pub struct Status {
     pub lag_ms: f64,
     pub registrations: usize,
     pub calls: usize,
-    /// The service address, where this node holds it.
+    /// The service address, where this node holds it; several are separated by commas.
     pub address: Option<String>,
     pub peer: Option<PeerLine>,
     pub unprotected_seconds: f64,

@@ -98,7 +98,7 @@ impl World {
             timing: Timing::default(),
             restart: resume.map(|epoch| ResumeActive { epoch }),
             incarnation,
-            service: SERVICE.into(),
+            service: std::net::IpAddr::from(SERVICE).into(),
             secret: self.secret,
             vrrp: None,
         };

@@ -59,7 +59,7 @@ impl Node {
             version: VERSION.to_owned(),
             wall: now.wall,
             configuration_hash: self.pbx.configuration().hash,
-            service: self.settings.service.to_string(),
+            service: self.settings.service.first().to_string(),
         };
         self.send_to_peer(ABOUT, &pbx::object::encode(&about));
     }

@@ -56,7 +56,7 @@ fn node(index: u8, links: u8, now: Now) -> Node {
         timing: Timing::default(),
         restart: None,
         incarnation: Incarnation(u64::from(index) + 100),
-        service: SERVICE.parse().unwrap(),
+        service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],
         vrrp: Some(vrrp::settings(150 - index)),
     };
