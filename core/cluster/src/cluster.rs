@@ -22,6 +22,7 @@ use crate::neighbours::Schedule;
 use crate::output::{Notice, Output, SwitchOverRefused};
 use crate::peer::{Arrival, Peer, PeerView};
 use crate::timing::Timing;
+use crate::track::Standing;
 
 mod role;
 #[cfg(test)]
@@ -172,6 +173,15 @@ pub struct Cluster {
     /// Where our VRRP adverts come from.
     #[n(32)]
     router: Option<IpAddr>,
+    /// What we track, and what of it fails.
+    #[n(40)]
+    standing: Standing,
+    /// Active: since when the peer has been the one to prefer.
+    #[n(41)]
+    outranked_since: Option<LocalTime>,
+    /// Active: since when it has been so because something fails here and not there.
+    #[n(42)]
+    worse_since: Option<LocalTime>,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -230,6 +240,9 @@ impl Cluster {
             reached_since: None,
             uncertain_until: LocalTime::ZERO,
             router: None,
+            standing: Standing::default(),
+            outranked_since: None,
+            worse_since: None,
             settings,
         }
     }
@@ -379,7 +392,7 @@ impl Cluster {
         let mut out = Vec::new();
         self.forgive_own_stall(now, &mut out);
         self.position = position;
-        if self.role == Role::Standby && self.carrier && !self.leaving {
+        if self.role == Role::Standby && self.is_able() && !self.leaving {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
             self.reached_since = Some(now);
@@ -410,6 +423,29 @@ impl Cluster {
         }
         self.finish(now, &mut out);
         out
+    }
+
+    /// What is tracked has changed.
+    pub fn tracked(&mut self, now: LocalTime, standing: Standing) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.forgive_own_stall(now, &mut out);
+        if self.standing != standing {
+            let new_fault = standing.fault && !self.standing.fault;
+            self.standing = standing;
+            self.noticed.no_carrier = false;
+            self.heartbeat_due = true;
+            if new_fault && self.may_hand_over().is_ok() {
+                self.begin_hand_over(now, &mut out);
+            }
+            self.judge(now, &mut out);
+        }
+        self.finish(now, &mut out);
+        out
+    }
+
+    /// The priority less what fails of what we track, at least 1.
+    pub fn rank(&self) -> u8 {
+        self.settings.priority.saturating_sub(self.standing.penalty).max(1)
     }
 
     /// This daemon stops on purpose: it yields, tells the peer, and takes no role again.
@@ -535,7 +571,7 @@ impl Cluster {
             synced: self.is_synced(),
             alone: self.is_alone(),
             leaving: self.leaving,
-            carrier: self.carrier,
+            carrier: self.is_able(),
             cluster_time: self.clock.cluster_time(now),
             heard_phones_at: self
                 .heard_alone_since
@@ -545,6 +581,7 @@ impl Cluster {
             name: self.settings.name.clone(),
             reach: self.reach(now),
             router: self.router,
+            penalty: Some(self.standing.penalty).filter(|penalty| *penalty > 0),
         }
     }
 

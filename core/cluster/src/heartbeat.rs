@@ -63,7 +63,7 @@ pub struct Heartbeat {
     /// It has stopped serving on purpose and will be silent.
     #[n(10)]
     pub leaving: bool,
-    /// Its interface has a carrier: it can serve.
+    /// It can serve: its interfaces have a carrier, and nothing that it tracks is a fault.
     #[n(11)]
     pub carrier: bool,
     #[n(12)]
@@ -83,6 +83,9 @@ pub struct Heartbeat {
     /// Where its VRRP adverts come from, if it sends any: they are the pair's and no foreign router's.
     #[n(17)]
     pub router: Option<IpAddr>,
+    /// How much what it tracks subtracts from its priority; none where nothing does.
+    #[n(21)]
+    pub penalty: Option<u8>,
 }
 
 /// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.

@@ -65,6 +65,10 @@ pub enum Notice {
     HeartbeatRefused { incarnation: Incarnation, link: u8 },
     /// A hand-over came while we were no standby.
     HandOverRefused,
+    /// The role is free, but something that we track is a fault.
+    Fault,
+    /// The peer is the one to prefer by now, and we hand over to it.
+    Outranked { own: u8, peer: u8 },
 }
 
 impl fmt::Display for Notice {
@@ -89,6 +93,10 @@ impl fmt::Display for Notice {
                 write!(f, "refused an old heartbeat of incarnation {:016x} on link {link}", incarnation.0)
             }
             Self::HandOverRefused => f.write_str("a hand-over came while we were no standby"),
+            Self::Fault => f.write_str("the role is free, but with a fault in what we track we do not take it"),
+            Self::Outranked { own, peer } => {
+                write!(f, "the peer's priority is {peer} and ours {own}, less what fails: handing over")
+            }
         }
     }
 }
@@ -102,7 +110,7 @@ pub enum SwitchOverRefused {
     PeerDown,
     #[error("the peer does not have everything yet")]
     PeerNotInStep,
-    #[error("the peer's interface has no carrier")]
+    #[error("the peer cannot serve: its interface has no carrier, or something that it tracks is a fault")]
     PeerWithoutCarrier,
     #[error("a hand-over is under way")]
     UnderWay,

@@ -55,6 +55,17 @@ pub struct PeerView {
     /// Where its VRRP adverts come from.
     #[n(15)]
     pub router: Option<IpAddr>,
+    /// How much what it tracks subtracts from its priority.
+    #[n(20)]
+    #[cbor(default)]
+    pub penalty: u8,
+}
+
+impl PeerView {
+    /// Its priority less what fails of what it tracks, at least 1.
+    pub fn rank(&self) -> u8 {
+        self.priority.saturating_sub(self.penalty).max(1)
+    }
 }
 
 /// One link to the peer.
@@ -201,6 +212,7 @@ impl Peer {
             heard_at: now,
             links,
             router: heartbeat.router,
+            penalty: heartbeat.penalty.unwrap_or(0),
         };
     }
 }

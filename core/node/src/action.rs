@@ -110,6 +110,8 @@ pub enum Tell {
     Cluster(Notice),
     /// Of other routers of the virtual router.
     Vrrp(cluster::vrrp::Notice),
+    /// Something that is tracked fails, or is well again.
+    Track(cluster::track::Notice),
     HandOver {
         step: &'static str,
     },
@@ -137,6 +139,7 @@ impl fmt::Display for Tell {
             Self::Unprotected { cause } => write!(f, "unprotected: {cause}"),
             Self::Cluster(notice) => notice.fmt(f),
             Self::Vrrp(notice) => notice.fmt(f),
+            Self::Track(notice) => notice.fmt(f),
             Self::HandOver { step } => write!(f, "hand-over: {step}"),
             Self::Trouble(text) => f.write_str(text),
         }

@@ -6,6 +6,7 @@ mod merge;
 mod operator;
 mod peer;
 mod roles;
+mod tracks;
 mod vrrp;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{ClusterTime, Incarnation, LocalTime, Lsn, NodeIndex, Random};
+use cluster::track::Tracks;
 use cluster::vrrp::Router;
 use cluster::{Cluster, Durable, Failback, ResumeActive, Role, Timing};
 use pbx::call::CallNumber;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub secret: [u8; 32],
     /// What other routers of the link are told of us; `None` where there are none.
     pub vrrp: Option<cluster::vrrp::Settings>,
+    /// What decides, besides heartbeats, how well this node can serve; `Event::Measured` counts from 0.
+    pub tracks: Vec<cluster::track::Settings>,
 }
 
 /// What the disk remembers.
@@ -67,6 +71,7 @@ pub struct Node {
     settings: Settings,
     cluster: Cluster,
     router: Option<Router>,
+    tracks: Tracks,
     durable: Durable,
     log: Log,
     peering: Option<Peering>,
@@ -155,6 +160,7 @@ impl Node {
         let journal_written = log.position().lsn;
         let mut node = Self {
             router: settings.vrrp.clone().map(Router::new),
+            tracks: Tracks::new(settings.tracks.clone()),
             settings,
             cluster,
             durable,
@@ -232,6 +238,7 @@ impl Node {
                     self.vrrp_serve(now);
                 }
             }
+            Event::Measured { track, measured } => self.measured(now, track, measured),
             Event::Vrrp { packet, bytes } => self.vrrp_received(now, packet, &bytes),
             Event::OwnAddress { address } => self.own_address(now, address),
             Event::Asked { number, operator } => self.asked(now, number, operator),

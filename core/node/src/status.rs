@@ -44,6 +44,21 @@ pub struct Status {
     /// `None` where no other routers are told of us.
     #[serde(default)]
     pub vrrp: Option<VrrpLine>,
+    /// Less what fails of what is tracked; 0 where it was not told yet.
+    #[serde(default)]
+    pub priority: u8,
+    #[serde(default)]
+    pub tracks: Vec<TrackLine>,
+}
+
+/// One thing that is tracked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrackLine {
+    pub name: String,
+    /// `well`, `failing`, `fault`, `not measured yet`.
+    pub state: String,
+    /// From the priority.
+    pub subtracts: u8,
 }
 
 /// What is said and heard of the virtual router.

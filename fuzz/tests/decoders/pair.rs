@@ -291,6 +291,7 @@ pub fn new_node(index: u8, now: Now) -> Node {
         service: std::net::IpAddr::from([10, 77, 0, 100]).into(),
         secret: [7; 32],
         vrrp: None,
+        tracks: Vec::new(),
     };
     let files = Files::from_iter([("sip.conf", SIP_CONF), ("extensions.conf", EXTENSIONS_CONF)]);
     let loaded = pbx::configuration::load(&files);

@@ -31,7 +31,7 @@ pub struct Event {
     pub at_ms: u64,
     pub node: String,
     /// `started`, `active`, `standby`, `takeover`, `peer_up`, `peer_down`, `protected`, `unprotected`, `hand_over`,
-    /// `carrier`, `cluster`, `vrrp`, `disk`, `trouble`, `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
+    /// `carrier`, `cluster`, `vrrp`, `track`, `disk`, `trouble`, `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
     pub kind: String,
     /// For people.
     pub text: String,

@@ -101,6 +101,7 @@ impl World {
             service: std::net::IpAddr::from(SERVICE).into(),
             secret: self.secret,
             vrrp: None,
+            tracks: Vec::new(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());

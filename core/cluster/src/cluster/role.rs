@@ -50,18 +50,32 @@ impl Cluster {
         }
     }
 
-    /// When the role is handed over without an operator: because we have no carrier, or because the peer has the
-    /// greater priority and has settled.
+    /// When the role is handed over without an operator: because we cannot serve, because the peer is the better one by
+    /// what the nodes track, or because it has the greater priority and has settled.
     pub(super) fn failback_deadline(&self) -> Option<LocalTime> {
         let since = self.in_step_since.filter(|_| self.may_hand_over().is_ok())?;
-        let preferred = self.peer.view.priority > self.settings.priority;
-        if !self.carrier {
-            Some(since + self.settings.timing.hand_over_wait)
-        } else if preferred && self.settings.failback == Failback::Automatic {
-            Some(since + self.settings.timing.settle)
-        } else {
-            None
+        let timing = &self.settings.timing;
+        if !self.is_able() {
+            return Some(since + timing.hand_over_wait);
         }
+        // What fails here and not there is no matter of taste, so that it moves the role whatever failback says.
+        let worse = self.worse_since.map(|worse| since.max(worse) + timing.track_settle);
+        let automatic = self.settings.failback == Failback::Automatic;
+        let preferred = self.outranked_since.filter(|_| automatic).map(|preferred| since.max(preferred) + timing.settle);
+        [worse, preferred].into_iter().flatten().min()
+    }
+
+    /// As active: notes since when the peer has been the one to prefer.
+    fn watch_rank(&mut self, now: LocalTime) {
+        let outranked = self.peer.view.up && self.peer.view.rank() > self.rank();
+        let worse = outranked && self.standing.penalty > self.peer.view.penalty;
+        self.outranked_since = self.outranked_since.filter(|_| outranked).or(outranked.then_some(now));
+        self.worse_since = self.worse_since.filter(|_| worse).or(worse.then_some(now));
+    }
+
+    /// The interfaces have a carrier, and nothing that is tracked is a fault.
+    pub(super) fn is_able(&self) -> bool {
+        self.carrier && !self.standing.fault
     }
 
     /// A heartbeat of ours that is long overdue means that we did not run: what the peer sent meanwhile may still be
@@ -151,6 +165,8 @@ impl Cluster {
         self.at_once = false;
         self.alone = true;
         self.in_step_since = None;
+        self.outranked_since = None;
+        self.worse_since = None;
         self.hand_over_until = None;
         self.double_active = false;
         self.leader_gone = false;
@@ -330,11 +346,16 @@ impl Cluster {
     }
 
     fn judge_active(&mut self, now: LocalTime, out: &mut Vec<Output>) {
+        self.watch_rank(now);
         if self.hand_over_until.is_some_and(|until| until <= now) {
             self.end_hand_over(out);
             self.in_step_since = self.in_step_since.map(|_| now);
         }
         if self.failback_deadline().is_some_and(|deadline| deadline <= now) {
+            if self.is_able() {
+                let notice = Notice::Outranked { own: self.rank(), peer: self.peer.view.rank() };
+                out.push(Output::Notice(notice));
+            }
             self.begin_hand_over(now, out);
         }
     }
@@ -359,7 +380,7 @@ impl Cluster {
     }
 
     fn may_serve(&self) -> bool {
-        self.carrier || !self.settings.has_peer
+        self.is_able() || !self.settings.has_peer
     }
 
     fn take_free_role(&mut self, now: LocalTime, out: &mut Vec<Output>) {
@@ -367,14 +388,15 @@ impl Cluster {
             self.take_over(now, out);
         } else if !self.noticed.no_carrier {
             self.noticed.no_carrier = true;
-            out.push(Output::Notice(Notice::NoCarrier));
+            let notice = if self.carrier { Notice::Fault } else { Notice::NoCarrier };
+            out.push(Output::Notice(notice));
         }
     }
 
     /// Which of the two leads when neither serves: the one that can, then the one with the longer history, then the one
     /// of greater priority, then the first. Both nodes come to the same answer from the same heartbeats.
     fn leads(&self) -> bool {
-        let own = (self.carrier, self.position, self.settings.priority, Reverse(self.settings.index));
+        let own = (self.is_able(), self.position, self.settings.priority, Reverse(self.settings.index));
         let peer = &self.peer.view;
         own > (peer.carrier, peer.position, peer.priority, Reverse(peer.index))
     }

@@ -5,3 +5,4 @@ mod chaos;
 mod pair;
 mod scenarios;
 mod table;
+mod tracked;

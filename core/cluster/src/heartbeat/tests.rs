@@ -23,6 +23,7 @@ fn example() -> Heartbeat {
         name: "b".to_owned(),
         reach: Reach::Unheard,
         router: None,
+        penalty: None,
     }
 }
 
@@ -79,6 +80,8 @@ fn the_largest_one_fits_its_bound() {
         heard_phones_at: Some(ClusterTime(most)),
         heard: Some(Incarnation(most)),
         name: "n".repeat(NAME_BYTES_MAX),
+        router: Some("2001:db8:7777:7777:7777:7777:7777:7777".parse().unwrap()),
+        penalty: Some(255),
         ..example()
     };
     let bytes = heartbeat.encode();
@@ -124,4 +127,14 @@ fn the_router_travels_where_there_is_one() {
         assert_eq!(bytes[0], 0x92);
         assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
     }
+}
+
+/// A node of the version before reads the priority that was configured.
+#[test]
+fn the_penalty_travels_where_there_is_one() {
+    let heartbeat = Heartbeat { penalty: Some(20), ..example() };
+    let bytes = heartbeat.encode();
+    assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
+    assert_eq!(bytes[..1], [0x96]);
+    assert_eq!(bytes[bytes.len() - 1..], [20]);
 }

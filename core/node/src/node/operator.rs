@@ -87,6 +87,8 @@ impl Node {
             journal_lsn: self.journal_written.0,
             records_waiting: self.pbx.records().count(),
             vrrp: self.vrrp_line(),
+            priority: self.cluster.rank(),
+            tracks: self.track_lines(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
         }

@@ -59,6 +59,7 @@ fn node(index: u8, links: u8, now: Now) -> Node {
         service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],
         vrrp: Some(vrrp::settings(150 - index)),
+        tracks: Vec::new(),
     };
     Node::new(settings, configuration(), Recovered::default(), Random::from_number(u64::from(index)), now)
 }

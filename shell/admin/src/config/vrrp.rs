@@ -57,7 +57,10 @@ fn keepalived(key: &str) -> Option<String> {
         "advert_int" => "`advert_interval`, in milliseconds",
         "auth_pass" => "`password`",
         "virtual_router_id" => "`vrid`, below [service]",
-        "nopreempt" | "preempt_delay" => "`failback`, below [node]",
+        "nopreempt" => "`failback`, below [node]",
+        "preempt_delay" => "`preempt_delay`, below [node]",
+        "track_script" | "vrrp_script" | "track_interface" | "track_process" | "track_file" => "a section [[track]]",
+        "virtual_ipaddress" => "`address` or `addresses`, below [service]",
         _ => return None,
     };
     Some(format!("keepalived's `{key}` is {here}"))
@@ -127,7 +130,7 @@ fn unicast_peer(
     };
     let problem = if !value::is_host(address) || address.is_loopback() {
         format!("{address} is not the address of another router")
-    } else if service.is_some_and(|service| service.address == address) {
+    } else if service.is_some_and(|service| service.has(address)) {
         format!("{address} is the service address, which moves")
     } else if service.is_some_and(|service| service.address.is_ipv4() != address.is_ipv4()) {
         format!("{address} and the service address are of different address families")
