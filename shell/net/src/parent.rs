@@ -19,6 +19,7 @@ pub mod daemon_side;
 pub mod decide;
 mod driver;
 mod held;
+mod service;
 pub mod message;
 mod systemd;
 
@@ -47,8 +48,8 @@ pub struct ParentConfig {
     /// What to start; `/proc/self/exe` is this very program.
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
-    /// `None` on a single machine without a service address.
-    pub service: Option<ServiceAddress>,
+    /// Held together or not at all; empty on a single machine without a service address.
+    pub services: Vec<ServiceAddress>,
     /// Where farewells go; empty without a peer.
     pub links: Vec<LinkPath>,
     /// Signs farewells; needed when there are links.
@@ -61,6 +62,14 @@ pub enum ParentError {
     Signals(#[source] io::Error),
     #[error("use rtnetlink")]
     Netlink(#[source] NetlinkError),
+    #[error("another tandem on this machine serves {address}: each needs service addresses of its own")]
+    AlreadyServed { address: IpAddr },
+    #[error("reserve the service address {address}")]
+    Reserve {
+        address: IpAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("start the daemon {program}")]
     Start {
         program: PathBuf,

@@ -114,9 +114,9 @@ fn neighbours_hear_who_has_the_address() {
         listener.bind_device(Some(OTHER.as_bytes())).unwrap();
         let neighbours = Neighbours::open(INTERFACE).unwrap();
         let IpAddr::V4(service) = service() else { unreachable!() };
-        let party = [10, 77, 0, 21].into();
-        neighbours.announce(service).unwrap();
-        neighbours.ask(service, &[party]).unwrap();
+        let party = std::net::Ipv4Addr::new(10, 77, 0, 21);
+        neighbours.announce(service.into()).unwrap();
+        neighbours.ask(service.into(), &[party.into(), "2001:db8::21".parse().unwrap()]).unwrap();
         // Operation and the address asked about, of the three packets that came from the service address.
         let mut seen = Vec::new();
         while seen.len() < 3 {
@@ -132,5 +132,39 @@ fn neighbours_hear_who_has_the_address() {
             }
         }
         assert_eq!(seen, [(1, service), (2, service), (1, party)]);
+    });
+}
+
+/// RFC 4861 section 7.2.6: who knew another node's hardware address replaces it. Whom we ask learns it, too.
+#[test]
+fn version_6_neighbours_hear_who_has_the_address() {
+    in_namespace(|| {
+        let service: IpAddr = "2001:db8::100".parse().unwrap();
+        let party: IpAddr = "2001:db8::21".parse().unwrap();
+        let hardware = Addresses::open().unwrap().hardware_address(INTERFACE).unwrap().unwrap();
+        let hardware = hardware.map(|byte| format!("{byte:02x}")).join(":");
+        ip(&format!("-6 addr add {party}/64 dev {OTHER} nodad"));
+        let known = |expected: &str| {
+            let until = Instant::now() + Duration::from_secs(5);
+            loop {
+                let shown = std::process::Command::new("ip").args(["-6", "neigh", "show", "dev", OTHER]).output().unwrap();
+                let shown = String::from_utf8(shown.stdout).unwrap();
+                let entry = shown.lines().find(|line| line.starts_with("2001:db8::100 ")).unwrap_or_default();
+                if entry.contains(expected) {
+                    return;
+                }
+                assert!(Instant::now() < until, "{expected} is not what is known: {shown}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let neighbours = Neighbours::open(INTERFACE).unwrap();
+        ip(&format!("-6 neigh replace {service} lladdr 02:00:00:00:00:99 nud reachable dev {OTHER}"));
+        known("02:00:00:00:00:99");
+        neighbours.announce(service).unwrap();
+        known(&hardware);
+        ip(&format!("-6 neigh replace {service} lladdr 02:00:00:00:00:99 nud reachable dev {OTHER}"));
+        known("02:00:00:00:00:99");
+        neighbours.ask(service, &[party]).unwrap();
+        known(&hardware);
     });
 }

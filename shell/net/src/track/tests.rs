@@ -1,0 +1,120 @@
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::measure::Meter;
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn measured(subject: Subject) -> Found {
+    Meter::new(subject).measure(LIMIT)
+}
+
+fn script(command: &str) -> Subject {
+    Subject::Script { command: command.to_owned() }
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tandem-track-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_script_says_it_with_its_exit_code() {
+    assert_eq!(measured(script("exit 0")), Found::Well);
+    assert_eq!(measured(script("exit 3")), Found::Failing);
+    assert_eq!(measured(script("/does/not/exist")), Found::Failing);
+}
+
+#[test]
+fn a_script_that_hangs_is_killed_with_what_it_has_started() {
+    let folder = folder("hang");
+    let file = folder.join("started");
+    let command = format!("sleep 1000 & echo $! > {}; wait", file.display());
+    let begun = Instant::now();
+    assert_eq!(Meter::new(script(&command)).measure(Duration::from_millis(500)), Found::Failing);
+    assert!(begun.elapsed() < LIMIT, "it was not waited for");
+    let pid = fs::read_to_string(&file).unwrap();
+    let until = Instant::now() + LIMIT;
+    let lives = || {
+        let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        !status.is_empty() && !status.contains(") Z ")
+    };
+    while lives() {
+        assert!(Instant::now() < until, "process {pid} goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_process_is_found_by_its_name() {
+    let own = std::env::current_exe().unwrap();
+    let name = own.file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(measured(Subject::Process(name)), Found::Well);
+    assert_eq!(measured(Subject::Process("no-such-program".into())), Found::Failing);
+}
+
+#[test]
+fn a_disk_has_room_and_takes_what_is_written() {
+    let folder = folder("disk");
+    let disk = |path: PathBuf, free_bytes_min| measured(Subject::Disk { path, free_bytes_min });
+    assert_eq!(disk(folder.clone(), 0), Found::Well);
+    assert_eq!(disk(folder.clone(), u64::MAX), Found::Failing);
+    assert_eq!(disk(folder.join("absent"), 0), Found::Failing);
+    assert_eq!(disk("/proc".into(), 0), Found::Failing, "nobody can write there");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing stays behind");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_file_has_a_number() {
+    let folder = folder("file");
+    let path = folder.join("weight");
+    let mut meter = Meter::new(Subject::File(path.clone()));
+    assert_eq!(meter.measure(LIMIT), Found::Number(0), "it is not there");
+    for (text, expected) in [("-20\n", -20), (" 7 ", 7), ("", 0), ("-5", -5), ("many", -5), ("99999999999999999999", -5)] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(meter.measure(LIMIT), Found::Number(expected), "{text:?}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(meter.measure(LIMIT), Found::Number(0));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_gateway_answers_or_does_not() {
+    assert_eq!(measured(Subject::Gateway([127, 0, 0, 1].into())), Found::Well);
+    let mut nobody = Meter::new(Subject::Gateway([192, 0, 2, 1].into()));
+    assert_eq!(nobody.measure(Duration::from_millis(50)), Found::Failing);
+    assert_eq!(measured(Subject::Interface("absent0".into())), Found::Failing);
+}
+
+/// A measurement that hangs is not asked for again, and what it says at last counts for no later one.
+#[test]
+fn who_hangs_fails_until_it_comes_back() {
+    let folder = folder("late");
+    let gate = folder.join("gate");
+    // The meter kills a script at its limit, so that a pipe that nobody writes to is what hangs here.
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let measurements = Measurements::start(Subject::File(gate.clone()), LIMIT).unwrap();
+    assert_eq!(measurements.next(Duration::ZERO), Found::Failing);
+    assert_eq!(measurements.next(Duration::ZERO), Found::Failing);
+    assert_eq!(measurements.next(Duration::ZERO), Found::Failing);
+    fs::write(&gate, "-3").unwrap();
+    // The second question was taken while the first was under way.
+    fs::write(&gate, "-4").unwrap();
+    let until = Instant::now() + LIMIT;
+    let writer = {
+        let gate = gate.clone();
+        std::thread::spawn(move || fs::write(gate, "-5"))
+    };
+    while measurements.next(Duration::from_millis(200)) != Found::Number(-5) {
+        assert!(Instant::now() < until);
+    }
+    writer.join().unwrap().unwrap();
+    fs::remove_dir_all(folder).unwrap();
+}
