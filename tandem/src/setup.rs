@@ -3,14 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use admin::config::{Config, Link, Telling};
+use admin::config::{Config, Link, Telling, Track};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
 use net::parent::{LinkPath, ParentConfig, ServiceAddress};
 use node::cluster::{Failback, vrrp};
+use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
 use pbx::configuration::{Configuration, Loaded, load};
 
@@ -27,12 +29,15 @@ pub struct Setup {
     pub failback: Failback,
     pub state_dir: PathBuf,
     pub pbx_dir: PathBuf,
-    /// The address that phones know us by.
-    pub service: IpAddr,
-    /// Where the service address is added; `None` where it is the machine's own.
-    pub interface: Option<String>,
+    /// How long the preferred node is in step before the role goes back to it.
+    pub preempt_delay: Duration,
+    /// The addresses that phones know us by.
+    pub service: Service,
+    /// Where the service addresses are added; empty where they are the machine's own.
+    pub interfaces: Vec<ServiceAddress>,
     /// What other routers of the link are told; only with a service address of its own.
     pub vrrp: Option<vrrp::Settings>,
+    pub tracks: Vec<Track>,
     pub listen: Option<SocketAddr>,
     pub links: Vec<LinkPath>,
     pub key: Option<PairKey>,
@@ -49,19 +54,21 @@ impl Setup {
         let links = config.peer.as_ref().map(|peer| peer.links.iter().map(path).collect()).unwrap_or_default();
         let listen = config.listen.map(|listen| listen.ip()).filter(|ip| !ip.is_unspecified());
         let service = match &config.service {
-            Some(service) => service.address,
-            None => listen.unwrap_or_else(own_address),
+            Some(service) => group(service),
+            None => listen.unwrap_or_else(own_address).into(),
         };
         Ok(Self {
             name: config.name.clone(),
             index: config.index,
             priority: config.service.as_ref().map_or(PRIORITY_ALONE, |service| service.priority),
             failback: config.failback,
+            preempt_delay: config.preempt_delay,
             state_dir: config.state_dir.clone(),
             pbx_dir: config.pbx_dir.clone(),
             service,
-            interface: config.service.as_ref().map(|service| service.interface.clone()),
+            interfaces: config.service.iter().flat_map(|service| service.addresses()).map(place).collect(),
             vrrp: vrrp_settings(config),
+            tracks: config.tracks.clone(),
             listen: config.listen,
             links,
             key,
@@ -77,7 +84,7 @@ impl Setup {
         ParentConfig {
             program: PathBuf::from("/proc/self/exe"),
             arguments,
-            service: self.interface.clone().map(|interface| ServiceAddress { interface, address: self.service }),
+            services: self.interfaces.clone(),
             links: self.links.clone(),
             key: self.key.clone(),
         }
@@ -147,11 +154,31 @@ fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {
         vrid: service.vrid,
         priority: service.priority,
         interval: vrrp.advert_interval,
-        addresses: vec![service.address],
+        addresses: of_router(service),
         unicast_peers: vrrp.unicast_peers.clone(),
         checksum_pseudo_header: vrrp.checksum_pseudo_header,
         authentication: vrrp.authentication,
     })
+}
+
+/// The group as the PBX knows it.
+fn group(service: &admin::config::Service) -> Service {
+    let own = |it: admin::config::ServiceAddress| pbx::ServiceAddress { address: it.address, prefix_bits: it.prefix_bits };
+    let first = pbx::ServiceAddress { address: service.address, prefix_bits: service.prefix_bits };
+    Service::new(first, service.addresses().skip(1).map(own).collect())
+}
+
+/// One address as the parent knows it.
+fn place(it: admin::config::ServiceAddress) -> ServiceAddress {
+    ServiceAddress { interface: it.interface, address: it.address }
+}
+
+/// A virtual router has the addresses of one interface and one family: those of the first address.
+fn of_router(service: &admin::config::Service) -> Vec<IpAddr> {
+    let with_first = service.addresses().filter(|it| {
+        it.interface == service.interface && it.address.is_ipv4() == service.address.is_ipv4()
+    });
+    with_first.map(|it| it.address).collect()
 }
 
 fn path(link: &Link) -> LinkPath {

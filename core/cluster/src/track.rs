@@ -143,7 +143,9 @@ impl Track {
             self.costs = Some(costs);
             return;
         };
-        if costs == present {
+        // A number that could not be had is the one that was.
+        let is_unknown = self.settings.weight == Weight::Number && !matches!(measured, Measured::Number(_));
+        if costs == present || is_unknown {
             self.contrary.1 = 0;
             return;
         }
@@ -165,7 +167,6 @@ fn cost(weight: Weight, measured: Measured) -> Cost {
         (Weight::Number, Measured::Number(number)) if number < 0 => {
             Cost::Subtracts(u8::try_from(number.unsigned_abs()).unwrap_or(PENALTY_MAX).min(PENALTY_MAX))
         }
-        // A number that cannot be had says nothing.
         (Weight::Number, _) => Cost::Nothing,
     }
 }

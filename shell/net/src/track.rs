@@ -4,7 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,50 +51,53 @@ pub enum Found {
 /// measurement.
 pub fn start(probe: Probe, found: impl Fn(Found) + Send + 'static) -> io::Result<()> {
     let Probe { subject, interval, timeout } = probe;
-    let measurements = Measurements::start(subject, timeout)?;
+    let mut meter = measure::Meter::new(subject);
+    let mut measurements = Measurements::start(move || meter.measure(timeout))?;
     let watch = move || {
         loop {
             let begun = Instant::now();
-            found(measurements.next(timeout));
+            found(measurements.next(timeout + measure::SLACK));
             thread::sleep(interval.saturating_sub(begun.elapsed()));
         }
     };
     thread::Builder::new().name("track".into()).spawn(watch).map(drop)
 }
 
-/// A thread that measures when it is asked. One that hangs is not asked again until it has come back.
+/// A thread that measures when it is asked. While one measurement hangs at most one more waits for its turn.
 struct Measurements {
-    ask: std::sync::mpsc::SyncSender<()>,
-    answers: Receiver<Found>,
+    ask: SyncSender<u64>,
+    answers: Receiver<(u64, Found)>,
+    asked: u64,
 }
 
 impl Measurements {
-    fn start(subject: Subject, timeout: Duration) -> io::Result<Self> {
-        let (ask, asked) = sync_channel(1);
-        let (answer, answers) = sync_channel(1);
+    fn start(mut measure: impl FnMut() -> Found + Send + 'static) -> io::Result<Self> {
+        let (ask, questions) = sync_channel(1);
+        let (answer, answers) = channel();
         let work = move || {
-            let mut meter = measure::Meter::new(subject);
-            while asked.recv().is_ok() {
-                if answer.send(meter.measure(timeout)).is_err() {
+            while let Ok(number) = questions.recv() {
+                if answer.send((number, measure())).is_err() {
                     return;
                 }
             }
         };
         thread::Builder::new().name("measure".into()).spawn(work)?;
-        Ok(Self { ask, answers })
+        Ok(Self { ask, answers, asked: 0 })
     }
 
-    /// A measurement that does not end in time has failed; its late answer is thrown away.
-    fn next(&self, timeout: Duration) -> Found {
-        let until = Instant::now() + timeout + measure::SLACK;
-        while self.answers.try_recv().is_ok() {}
-        // Full: it has not yet begun with the last one.
-        if self.ask.try_send(()).is_err() {
+    /// A measurement that does not end in time has failed; what it says later is thrown away.
+    fn next(&mut self, wait: Duration) -> Found {
+        let until = Instant::now() + wait;
+        self.asked += 1;
+        if self.ask.try_send(self.asked).is_err() {
             return Found::Failing;
         }
-        match self.answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(found) => found,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Found::Failing,
+        loop {
+            match self.answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok((number, found)) if number == self.asked => return found,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Found::Failing,
+            }
         }
     }
 }

@@ -28,12 +28,12 @@ impl VirtualRouter {
     /// `None` where it is not configured. That the socket cannot be opened is an error: other routers would take the
     /// address while we serve.
     pub fn open(setup: &Setup) -> Result<Option<Self>> {
-        let (Some(vrrp), Some(interface)) = (&setup.vrrp, &setup.interface) else { return Ok(None) };
+        let (Some(vrrp), Some(first)) = (&setup.vrrp, setup.interfaces.first()) else { return Ok(None) };
+        let (interface, service) = (first.interface.clone(), first.address);
         let multicast = vrrp.unicast_peers.is_empty();
-        let socket = VrrpSocket::open(interface, group_of(setup.service), multicast);
+        let socket = VrrpSocket::open(&interface, group_of(service), multicast);
         let socket = socket.into_diagnostic().wrap_err("[vrrp] is enabled")?;
         let addresses = Addresses::open().into_diagnostic()?;
-        let (interface, service) = (interface.clone(), setup.service);
         Ok(Some(Self { socket, addresses, interface, service, own: None, own_asked: LocalTime::ZERO }))
     }
 

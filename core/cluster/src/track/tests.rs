@@ -75,5 +75,6 @@ fn a_number_that_changes_is_told() {
     let notice = tracks.measured(0, Measured::Number(-30)).unwrap();
     assert_eq!(notice.to_string(), "track it fails: it subtracts 30 from this node's priority");
     assert_eq!(tracks.measured(0, Measured::Number(-30)), None);
+    assert_eq!(tracks.measured(0, Measured::Failing), None, "a number that could not be had is the one that was");
     assert_eq!(tracks.measured(0, Measured::Number(5)).unwrap().to_string(), "track it is well again");
 }

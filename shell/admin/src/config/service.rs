@@ -1,5 +1,6 @@
 //! Owns the section `[service]`: the addresses that move between the nodes as one, and who should have them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::reader::{Problems, Section};
@@ -42,6 +43,11 @@ impl Service {
         let Self { address, prefix_bits, interface, further, .. } = self;
         let first = ServiceAddress { address: *address, prefix_bits: *prefix_bits, interface: interface.clone() };
         std::iter::once(first).chain(further.iter().cloned())
+    }
+
+    /// Each interface once.
+    pub fn interfaces(&self) -> BTreeSet<String> {
+        self.addresses().map(|own| own.interface).collect()
     }
 
     pub fn has(&self, address: IpAddr) -> bool {

@@ -17,7 +17,7 @@ use crate::clock::random_bytes;
 use crate::echo::Echo;
 use crate::netlink::Addresses;
 
-/// What a measurement may take beyond its own time limit, which a script is killed at.
+/// What a measurement may take beyond its own time limit, at which a script is killed.
 pub const SLACK: Duration = Duration::from_millis(100);
 
 /// How often a script is asked whether it has ended.
