@@ -83,6 +83,35 @@ impl Network {
         self.batch(&self.bridge, &format!("link set {} up\n", port(&self.host(host)?.name)))
     }
 
+    /// A second network: a switch of its own, and for each of these hosts an interface `eth1` on it with this address
+    /// and the length of its subnet's prefix.
+    pub fn add_switch(&self, hosts: &[(&str, &str)]) -> Result<(), LabError> {
+        let mut switch =
+            String::from("link add br1 type bridge forward_delay 0 mcast_snooping 0\nlink set br1 up\n");
+        for (host, _) in hosts {
+            let Host { name, namespace, .. } = self.host(host)?;
+            let port = second_port(name);
+            switch.push_str(&format!(
+                "link add {port} type veth peer name eth1 netns {namespace}\nlink set {port} master br1\n\
+                 link set {port} up\n"
+            ));
+        }
+        self.batch(&self.bridge, &switch)?;
+        for (host, address) in hosts {
+            // Nobody else has it, and nobody is to wait until that is proven.
+            let nodad = if address.contains(':') { " nodad" } else { "" };
+            let lines = format!("addr add {address} dev eth1{nodad}\nlink set eth1 up\n");
+            self.batch(&self.host(host)?.namespace, &lines)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the host's cable out at the second switch, or plugs it in again.
+    pub fn plug_second(&self, host: &str, is_in: bool) -> Result<(), LabError> {
+        let state = if is_in { "up" } else { "down" };
+        self.batch(&self.bridge, &format!("link set {} {state}\n", second_port(&self.host(host)?.name)))
+    }
+
     /// Loses this many percent of the packets from and to the host; 0 ends it.
     pub fn lose(&self, host: &str, percent: u32) -> Result<(), LabError> {
         let host = self.host(host)?;
@@ -252,6 +281,11 @@ impl Host {
 /// The switch's end of a host's cable.
 fn port(host: &str) -> String {
     format!("p-{host}")
+}
+
+/// The same at the second switch.
+fn second_port(host: &str) -> String {
+    format!("q-{host}")
 }
 
 fn inside(namespace: &str, program: &str) -> Command {

@@ -55,13 +55,11 @@ impl Phones {
 
     /// Like [`Self::start`], with each phone on a host of its own choice.
     pub fn start_on(places: &[(&Host, &Account)], server: SocketAddr) -> Result<Self, LabError> {
-        let mut handsets = Vec::new();
+        let mut configs = Vec::new();
         for (index, (host, account)) in places.iter().enumerate() {
             if account.address != host.address {
                 host.add_addresses(&[account.address])?;
             }
-            let wanted = [SIP_PORT, RTP_PORT].map(|port| SocketAddr::from((account.address, port)));
-            let mut sockets = host.sockets(&wanted)?.into_iter();
             let config = PhoneConfig {
                 user: account.number.clone(),
                 password: account.password.clone(),
@@ -73,6 +71,16 @@ impl Phones {
                 // Tags must differ from those of every earlier run against the same node.
                 seed: driver::wall_clock_ns().wrapping_add(index as u64 * 7919),
             };
+            configs.push((*host, config));
+        }
+        Self::start_with(configs)
+    }
+
+    /// Phones as they are configured, each on a host that has its addresses.
+    pub fn start_with(configs: Vec<(&Host, PhoneConfig)>) -> Result<Self, LabError> {
+        let mut handsets = Vec::new();
+        for (host, config) in configs {
+            let mut sockets = host.sockets(&[config.address, config.media_address])?.into_iter();
             if let (Some(sip), Some(rtp)) = (sockets.next(), sockets.next()) {
                 handsets.push(Handset::new(config, sip, rtp)?);
             }
