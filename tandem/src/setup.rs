@@ -10,7 +10,7 @@ use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
-use net::parent::{LinkPath, ParentConfig, ServiceAddress};
+use net::parent::{LinkPath, ParentConfig, ServiceAddress, VirtualInterface};
 use node::cluster::{Failback, vrrp};
 use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
@@ -33,8 +33,10 @@ pub struct Setup {
     pub preempt_delay: Duration,
     /// The addresses that phones know us by.
     pub service: Service,
-    /// Where the service addresses are added; empty where they are the machine's own.
+    /// Where the service addresses are added, in their order; empty where they are the machine's own.
     pub interfaces: Vec<ServiceAddress>,
+    /// The link that has the virtual router's Ethernet address, where that is wanted.
+    pub virtual_interface: Option<VirtualInterface>,
     /// What other routers of the link are told; only with a service address of its own.
     pub vrrp: Option<vrrp::Settings>,
     pub tracks: Vec<Track>,
@@ -66,7 +68,8 @@ impl Setup {
             state_dir: config.state_dir.clone(),
             pbx_dir: config.pbx_dir.clone(),
             service,
-            interfaces: config.service.iter().flat_map(|service| service.addresses()).map(place).collect(),
+            interfaces: places(config),
+            virtual_interface: virtual_interface(config),
             vrrp: vrrp_settings(config),
             tracks: config.tracks.clone(),
             listen: config.listen,
@@ -80,11 +83,18 @@ impl Setup {
         admin::socket::path_in(&self.state_dir)
     }
 
+    /// The interface whose cable it is.
+    pub fn lower<'a>(&'a self, interface: &'a str) -> &'a str {
+        let link = self.virtual_interface.as_ref().filter(|link| link.name == interface);
+        link.map_or(interface, |link| &link.lower)
+    }
+
     pub fn parent_config(&self, arguments: Vec<std::ffi::OsString>) -> ParentConfig {
         ParentConfig {
             program: PathBuf::from("/proc/self/exe"),
             arguments,
             services: self.interfaces.clone(),
+            virtual_interface: self.virtual_interface.clone(),
             links: self.links.clone(),
             key: self.key.clone(),
         }
@@ -168,9 +178,26 @@ fn group(service: &admin::config::Service) -> Service {
     Service::new(first, service.addresses().skip(1).map(own).collect())
 }
 
-/// One address as the parent knows it.
-fn place(it: admin::config::ServiceAddress) -> ServiceAddress {
-    ServiceAddress { interface: it.interface, address: it.address }
+/// The addresses as the parent knows them. Those of the virtual router are on its link where it has one.
+fn places(config: &Config) -> Vec<ServiceAddress> {
+    let Some(service) = &config.service else { return Vec::new() };
+    let (router, link) = (of_router(service), virtual_interface(config));
+    let interface = |it: &admin::config::ServiceAddress| match &link {
+        Some(link) if router.contains(&it.address) => link.name.clone(),
+        _ => it.interface.clone(),
+    };
+    service.addresses().map(|it| ServiceAddress { interface: interface(&it), address: it.address }).collect()
+}
+
+fn virtual_interface(config: &Config) -> Option<VirtualInterface> {
+    let service = config.service.as_ref()?;
+    config.vrrp.as_ref().filter(|vrrp| vrrp.virtual_mac)?;
+    let version = if service.address.is_ipv4() { 4 } else { 6 };
+    Some(VirtualInterface {
+        name: format!("tandem{version}.{}", service.vrid),
+        lower: service.interface.clone(),
+        hardware: vrrp::virtual_mac(service.vrid, service.address),
+    })
 }
 
 /// A virtual router has the addresses of one interface and one family: those of the first address.

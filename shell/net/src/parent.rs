@@ -36,6 +36,17 @@ pub struct ServiceAddress {
     pub address: IpAddr,
 }
 
+/// A second Ethernet address for the virtual router's addresses (RFC 9568 section 7.3): a link that exists while the node
+/// runs and is up while it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualInterface {
+    /// Service addresses name it as their interface.
+    pub name: String,
+    /// The interface that it is on.
+    pub lower: String,
+    pub hardware: [u8; 6],
+}
+
 /// One path to the peer, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkPath {
@@ -50,6 +61,7 @@ pub struct ParentConfig {
     pub arguments: Vec<OsString>,
     /// Held together or not at all; empty on a single machine without a service address.
     pub services: Vec<ServiceAddress>,
+    pub virtual_interface: Option<VirtualInterface>,
     /// Where farewells go; empty without a peer.
     pub links: Vec<LinkPath>,
     /// Signs farewells; needed when there are links.

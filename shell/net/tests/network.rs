@@ -168,3 +168,37 @@ fn version_6_neighbours_hear_who_has_the_address() {
         known(&hardware);
     });
 }
+
+/// facts/vrrp.md, issue (8) of its users: with a macvlan the base address stays reachable, because each interface answers
+/// for its own addresses only.
+#[test]
+fn a_virtual_link_has_the_virtual_routers_hardware_address() {
+    in_namespace(|| {
+        let link = "tandem4.10";
+        let mut addresses = Addresses::open().unwrap();
+        let hardware = [0, 0, 0x5e, 0, 1, 10];
+        for _ in 0..2 {
+            addresses.add_virtual_link(link, INTERFACE, hardware).unwrap();
+        }
+        addresses.speak_for_own_addresses(link).unwrap();
+        addresses.speak_for_own_addresses(INTERFACE).unwrap();
+        assert_eq!(addresses.hardware_address(link).unwrap(), Some(hardware));
+        assert!(!addresses.carrier(link).unwrap(), "it is down at first");
+        for interface in [link, INTERFACE] {
+            for (setting, expected) in [("arp_ignore", "1"), ("arp_announce", "2")] {
+                let path = format!("/proc/sys/net/ipv4/conf/{interface}/{setting}");
+                assert_eq!(std::fs::read_to_string(path).unwrap().trim(), expected, "{setting} of {interface}");
+            }
+        }
+        addresses.add(link, service(), 32, None).unwrap();
+        addresses.set_link_up(link, true).unwrap();
+        assert!(addresses.carrier(link).unwrap());
+        let listed: Vec<IpAddr> = addresses.list(link).unwrap().into_iter().map(|entry| entry.address).collect();
+        assert_eq!(listed, [service()], "it has made no address of its own");
+        addresses.set_link_up(link, false).unwrap();
+        assert!(!addresses.carrier(link).unwrap());
+        addresses.remove_link(link).unwrap();
+        addresses.remove_link(link).unwrap();
+        assert!(matches!(addresses.carrier(link), Err(NetlinkError::NoInterface(_))));
+    });
+}

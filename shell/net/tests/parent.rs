@@ -74,6 +74,7 @@ fn run_parent(mode: &str) -> ExitCode {
         services: [SERVICE, FURTHER]
             .map(|address| ServiceAddress { interface: INTERFACE.into(), address: address.parse().unwrap() })
             .into(),
+        virtual_interface: None,
         links: vec![LinkPath { local: LOCAL.parse().unwrap(), remote: REMOTE.parse().unwrap() }],
         key: Some(key()),
     };

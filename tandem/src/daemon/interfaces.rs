@@ -23,7 +23,10 @@ pub struct Interfaces {
 
 /// One interface, and the service addresses on it.
 struct Interface {
+    /// Where the addresses are, and neighbours hear of them.
     name: String,
+    /// Whose carrier counts: a virtual link has none while it is down.
+    lower: String,
     services: Vec<ServiceAddress>,
     neighbours: Option<Neighbours>,
     carrier: bool,
@@ -35,7 +38,7 @@ impl Interfaces {
         for (place, own) in setup.interfaces.iter().zip(setup.service.addresses()) {
             match all.iter_mut().find(|interface| interface.name == place.interface) {
                 Some(interface) => interface.services.push(own),
-                None => all.push(Interface::open(&place.interface, own)),
+                None => all.push(Interface::open(&place.interface, setup.lower(&place.interface), own)),
             }
         }
         let subscribe = || {
@@ -61,10 +64,10 @@ impl Interfaces {
     /// that is news: they fail over together.
     pub fn carrier_changed(&mut self, mut each: impl FnMut(&str, bool)) -> Option<bool> {
         for interface in &mut self.all {
-            let up = self.addresses.carrier(&interface.name).unwrap_or(false);
+            let up = self.addresses.carrier(&interface.lower).unwrap_or(false);
             if up != interface.carrier {
                 interface.carrier = up;
-                each(&interface.name, up);
+                each(&interface.lower, up);
             }
         }
         let up = self.all.iter().all(|interface| interface.carrier);
@@ -82,11 +85,12 @@ impl Interfaces {
 }
 
 impl Interface {
-    fn open(name: &str, service: ServiceAddress) -> Self {
+    fn open(name: &str, lower: &str, service: ServiceAddress) -> Self {
         let neighbours = Neighbours::open(name)
             .inspect_err(|error| tracing::warn!(%error, "neighbours cannot be told that the address moved"))
             .ok();
-        Self { name: name.to_owned(), services: vec![service], neighbours, carrier: true }
+        let (name, lower) = (name.to_owned(), lower.to_owned());
+        Self { name, lower, services: vec![service], neighbours, carrier: true }
     }
 
     fn tell_neighbours(&self, parties: &[IpAddr]) -> std::result::Result<(), NeighboursError> {

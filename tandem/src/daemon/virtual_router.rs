@@ -17,6 +17,8 @@ const OWN_ADDRESS_EVERY: Duration = Duration::from_secs(1);
 
 pub struct VirtualRouter {
     socket: VrrpSocket,
+    /// On the virtual link, which is up while this node serves.
+    sender: Option<VrrpSocket>,
     addresses: Addresses,
     interface: String,
     service: IpAddr,
@@ -29,17 +31,26 @@ impl VirtualRouter {
     /// address while we serve.
     pub fn open(setup: &Setup) -> Result<Option<Self>> {
         let (Some(vrrp), Some(first)) = (&setup.vrrp, setup.interfaces.first()) else { return Ok(None) };
-        let (interface, service) = (first.interface.clone(), first.address);
+        let (interface, service) = (setup.lower(&first.interface).to_owned(), first.address);
         let multicast = vrrp.unicast_peers.is_empty();
         let socket = VrrpSocket::open(&interface, group_of(service), multicast);
         let socket = socket.into_diagnostic().wrap_err("[vrrp] is enabled")?;
+        // Adverts have the virtual router's Ethernet address as their source (RFC 9568 section 7.2).
+        let sender = setup.virtual_interface.as_ref().map(|link| {
+            VrrpSocket::open(&link.name, group_of(service), false).into_diagnostic().wrap_err("[vrrp] virtual_mac")
+        });
+        let sender = sender.transpose()?;
         let addresses = Addresses::open().into_diagnostic()?;
-        Ok(Some(Self { socket, addresses, interface, service, own: None, own_asked: LocalTime::ZERO }))
+        Ok(Some(Self { socket, sender, addresses, interface, service, own: None, own_asked: LocalTime::ZERO }))
     }
 
     /// Lost is lost: the next advert comes in an interval.
     pub fn send(&self, source: IpAddr, destination: IpAddr, bytes: &[u8]) {
-        if let Err(error) = self.socket.send(source, destination, bytes) {
+        let on_link = self.sender.as_ref().is_some_and(|sender| sender.send(source, destination, bytes).is_ok());
+        // The standby's one advert while its link is down, and IPv6, whose source is bound to its interface.
+        if !on_link
+            && let Err(error) = self.socket.send(source, destination, bytes)
+        {
             tracing::debug!(%destination, %error, "a VRRP advert did not leave");
         }
     }

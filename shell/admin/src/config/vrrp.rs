@@ -10,8 +10,15 @@ use super::reader::{Problems, Section, Value};
 use super::sections::elsewhere;
 use super::{Service, value};
 
-pub(super) const KEYS: [&str; 6] =
-    ["enabled", "version", "advert_interval", "unicast_peers", "checksum_pseudo_header", "password"];
+pub(super) const KEYS: [&str; 7] = [
+    "enabled",
+    "version",
+    "advert_interval",
+    "unicast_peers",
+    "checksum_pseudo_header",
+    "password",
+    "virtual_mac",
+];
 
 /// Each neighbour costs a packet in each interval. More of them are a case for multicast.
 pub const UNICAST_PEERS_MAX: usize = 16;
@@ -36,6 +43,8 @@ pub struct Vrrp {
     pub checksum_pseudo_header: bool,
     /// Version 2 only.
     pub authentication: Authentication,
+    /// The addresses have the virtual router's Ethernet address.
+    pub virtual_mac: bool,
 }
 
 /// The section, unless it is absent or says `enabled = false`. It is checked either way.
@@ -48,7 +57,15 @@ pub(super) fn vrrp(root: &Section<'_>, service: Option<&Service>, problems: &mut
     let unicast_peers = unicast_peers(&section, service, problems);
     let checksum_pseudo_header = section.flag("checksum_pseudo_header", problems).is_none_or(|flag| flag.value);
     let authentication = authentication(&section, version, problems);
-    enabled.then_some(Vrrp { version, advert_interval, unicast_peers, checksum_pseudo_header, authentication })
+    let virtual_mac = section.flag("virtual_mac", problems).is_some_and(|flag| flag.value);
+    enabled.then_some(Vrrp {
+        version,
+        advert_interval,
+        unicast_peers,
+        checksum_pseudo_header,
+        authentication,
+        virtual_mac,
+    })
 }
 
 /// What a word of keepalived's configuration is called here.
@@ -57,6 +74,7 @@ fn keepalived(key: &str) -> Option<String> {
         "advert_int" => "`advert_interval`, in milliseconds",
         "auth_pass" => "`password`",
         "virtual_router_id" => "`vrid`, below [service]",
+        "use_vmac" => "`virtual_mac`",
         "nopreempt" => "`failback`, below [node]",
         "preempt_delay" => "`preempt_delay`, below [node]",
         "track_script" | "vrrp_script" | "track_interface" | "track_process" | "track_file" => "a section [[track]]",

@@ -62,7 +62,7 @@ impl Driver {
         wanted.thread_block().map_err(|error| ParentError::Signals(error.into()))?;
         let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
         let signals = signals.map_err(|error| ParentError::Signals(error.into()))?;
-        let service = (!config.services.is_empty()).then(|| Service::open(&config.services)).transpose()?;
+        let service = (!config.services.is_empty()).then(|| Service::open(&config)).transpose()?;
         let watch = Watch::new(!config.links.is_empty(), local_now());
         become_realtime(PRIORITY);
         if let Err(error) = lock_memory() {

@@ -6,13 +6,14 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use super::decide::LEASE;
-use super::{ParentError, ServiceAddress};
+use super::{ParentConfig, ParentError, ServiceAddress, VirtualInterface};
 use crate::netlink::{Addresses, NetlinkError, NetworkEvent, Subscription, subscribe};
 
 /// The addresses and the sockets that look after them.
 #[derive(Debug)]
 pub(super) struct Service {
     group: Vec<ServiceAddress>,
+    virtual_interface: Option<VirtualInterface>,
     addresses: Addresses,
     subscription: Subscription,
     /// While they are bound, no other node on this machine can serve the same addresses.
@@ -20,15 +21,23 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub fn open(group: &[ServiceAddress]) -> Result<Self, ParentError> {
+    pub fn open(config: &ParentConfig) -> Result<Self, ParentError> {
+        let group = &config.services;
         // First of all: what is removed below may be the address of a node that serves.
         let reserved = group.iter().map(|service| reserve(service.address)).collect::<Result<_, _>>()?;
         let mut addresses = Addresses::open().map_err(ParentError::Netlink)?;
         let subscription = subscribe().map_err(ParentError::Netlink)?;
+        if let Some(VirtualInterface { name, lower, hardware }) = &config.virtual_interface {
+            let made = addresses.add_virtual_link(name, lower, *hardware);
+            made.and_then(|()| addresses.speak_for_own_addresses(name))
+                .and_then(|()| addresses.speak_for_own_addresses(lower))
+                .map_err(ParentError::Netlink)?;
+        }
         for service in group {
             addresses.interface_index(&service.interface).map_err(ParentError::Netlink)?;
         }
-        let mut service = Self { group: group.to_vec(), addresses, subscription, _reserved: reserved };
+        let virtual_interface = config.virtual_interface.clone();
+        let mut service = Self { group: group.clone(), virtual_interface, addresses, subscription, _reserved: reserved };
         // What a former parent left behind is nobody's: it would answer for a node that serves nothing.
         service.remove();
         Ok(service)
@@ -37,6 +46,9 @@ impl Service {
     /// Adds all of them, or renews them. One that cannot be added takes the others with it: who serves one network only
     /// keeps the other node from serving all.
     pub fn add(&mut self) -> bool {
+        if !self.set_virtual_up(true) {
+            return false;
+        }
         for ServiceAddress { interface, address } in &self.group {
             let result = self.addresses.add(interface, *address, prefix(*address), Some(LEASE));
             if let Err(error) = result {
@@ -69,6 +81,18 @@ impl Service {
                 }
             }
         }
+        self.set_virtual_up(false);
+    }
+
+    /// The other node's hardware address is the same: only who serves has the link up.
+    fn set_virtual_up(&mut self, up: bool) -> bool {
+        let Some(link) = &self.virtual_interface else { return true };
+        let result = self.addresses.set_link_up(&link.name, up);
+        if let Err(error) = &result {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, link = link.name, up, "cannot set the virtual link up or down");
+        }
+        result.is_ok()
     }
 
     /// Whether the kernel reports that an address may be missing, and one is.
@@ -83,6 +107,16 @@ impl Service {
         }
         let addresses = &mut self.addresses;
         self.group.iter().any(|own| !addresses.has(&own.interface, own.address).unwrap_or(false))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(link) = &self.virtual_interface
+            && let Err(error) = self.addresses.remove_link(&link.name)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, link = link.name, "cannot remove the virtual link");
+        }
     }
 }
 
