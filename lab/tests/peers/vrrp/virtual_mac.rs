@@ -1,6 +1,7 @@
 //! The virtual router's own Ethernet address: neighbours know the service address by it whoever serves, and each machine's
 //! own address by the machine's own.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tandem_lab::netns::Host;
@@ -13,12 +14,17 @@ use crate::sipp::RAMAIS;
 /// facts/vrrp.md: `00:00:5e:00:01:{vrid}`; the lab's virtual router is 10.
 const VIRTUAL_MAC: &str = "00:00:5e:00:01:0a";
 
+/// Nobody is there; that who has the address must be asked is what matters.
+const DISCARD_PORT: u16 = 9;
+const ANSWER_WAIT: Duration = Duration::from_millis(20);
+
 const WAIT: Duration = Duration::from_secs(10);
 
 /// What a host believes an address's Ethernet address to be, after it has spoken with it.
 fn hardware_of(host: &Host, address: &str) -> Option<String> {
-    let mut ping = host.command("ping");
-    run(ping.args(["-c", "1", "-W", "1", address]), "", WAIT).ok()?;
+    let socket = host.sockets(&[SocketAddr::from((host.address, 0))]).expect("a socket").remove(0);
+    socket.send_to(b"?", (address, DISCARD_PORT)).expect("a question");
+    std::thread::sleep(ANSWER_WAIT);
     let mut show = host.command("ip");
     let text = run(show.args(["neigh", "show", address]), "", WAIT).expect("neighbours");
     text.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned)
