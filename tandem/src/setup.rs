@@ -5,12 +5,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use admin::config::{Config, Link, Telling, Track};
+use admin::config::{Config, HmacKeyFile, Link, Telling, Track};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
 use net::parent::{LinkPath, ParentConfig, ServiceAddress, VirtualInterface};
+use net::vrrp::hmac::HmacKey;
 use node::cluster::{Failback, vrrp};
 use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
@@ -39,6 +40,8 @@ pub struct Setup {
     pub virtual_interface: Option<VirtualInterface>,
     /// What other routers of the link are told; only with a service address of its own.
     pub vrrp: Option<vrrp::Settings>,
+    /// What makes and proves adverts; only with VRRP.
+    pub vrrp_key: Option<HmacKey>,
     pub tracks: Vec<Track>,
     pub listen: Option<SocketAddr>,
     pub links: Vec<LinkPath>,
@@ -71,6 +74,7 @@ impl Setup {
             interfaces: places(config),
             virtual_interface: virtual_interface(config),
             vrrp: vrrp_settings(config),
+            vrrp_key: vrrp_key(config)?,
             tracks: config.tracks.clone(),
             listen: config.listen,
             links,
@@ -155,6 +159,16 @@ fn read_key(path: &Path) -> Result<PairKey> {
         ),
         _ => Err::<(), _>(error).into_diagnostic().err().unwrap_or_else(|| miette!("read the pair key")),
     })
+}
+
+fn vrrp_key(config: &Config) -> Result<Option<HmacKey>> {
+    let Some(HmacKeyFile { path, id }) = config.vrrp.as_ref().and_then(|vrrp| vrrp.hmac.as_ref()) else {
+        return Ok(None);
+    };
+    let read = std::fs::read_to_string(path).into_diagnostic();
+    let text = read.wrap_err_with(|| format!("read the key of VRRP adverts {}", path.display()))?;
+    let key = HmacKey::parse(*id, &text).into_diagnostic();
+    key.wrap_err_with(|| format!("the key of VRRP adverts {}", path.display())).map(Some)
 }
 
 fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {

@@ -27,7 +27,7 @@ pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
 pub use track::{Subject, Track};
 
-pub use vrrp::Vrrp;
+pub use vrrp::{HmacKeyFile, Vrrp};
 
 use reader::Document;
 

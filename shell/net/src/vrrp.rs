@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::netlink::{Addresses, InterfaceAddress, NetlinkError};
 
+pub mod hmac;
 #[cfg(test)]
 mod tests;
 

@@ -175,7 +175,7 @@ impl World {
             }
             Action::PeerSend { link, bytes } => self.peer_send(link, &bytes),
             Action::SendVrrp { source, destination, bytes } => {
-                if let Some(router) = &self.virtual_router {
+                if let Some(router) = &mut self.virtual_router {
                     router.send(source, destination, &bytes);
                 }
             }

@@ -28,7 +28,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     root.check_keys(&ROOT_KEYS, |key| elsewhere(key, ""), &mut problems);
     let node = node(&root, directory, &mut problems);
     let service = service::service(&root, &mut problems);
-    let vrrp = vrrp::vrrp(&root, service.as_ref(), &mut problems);
+    let vrrp = vrrp::vrrp(&root, directory, service.as_ref(), &mut problems);
     let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
