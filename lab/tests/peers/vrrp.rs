@@ -3,7 +3,7 @@
 
 mod adverts;
 mod keepalived;
-mod virtual_mac;
+mod options;
 
 use std::net::Ipv4Addr;
 use std::thread;
