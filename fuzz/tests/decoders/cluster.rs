@@ -28,6 +28,7 @@ fn cluster_heartbeat() {
         name: "a".repeat(NAME_BYTES_MAX),
         reach: Reach::Reign,
         router: Some([10, 77, 0, 12].into()),
+        penalty: Some(20),
     };
     let corpus = [full.encode(), Heartbeat::default().encode()];
     Target::new("cluster_heartbeat", corpus).pieces(CBOR).allocates(4, 1_024).run(|input| {

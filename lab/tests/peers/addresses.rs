@@ -168,6 +168,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// facts/vrrp.md: `vrrp_sync_group`, and (3) of its users' reports: the address deleted from outside without a
+/// failover.
 #[test]
 fn two_networks_fail_over_together() {
     let mut lab = lab();

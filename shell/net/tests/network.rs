@@ -10,6 +10,7 @@ use common::{INTERFACE, OTHER, in_namespace, ip};
 use socket2::{Domain, Protocol, Socket, Type};
 use tandem_net::neighbours::Neighbours;
 use tandem_net::netlink::{Addresses, InterfaceAddress, NetlinkError, NetworkEvent, subscribe};
+use tandem_net::sockets::{UdpOptions, bind_udp};
 
 const SERVICE: &str = "10.77.0.100";
 
@@ -103,6 +104,8 @@ fn changes_are_reported() {
     });
 }
 
+/// facts/linux.md: some switches and phones ignore gratuitous ARP: an ARP request from the service address to each
+/// on-link peer works everywhere, and warms the neighbour table of both.
 #[test]
 fn neighbours_hear_who_has_the_address() {
     in_namespace(|| {
@@ -200,5 +203,54 @@ fn a_virtual_link_has_the_virtual_routers_hardware_address() {
         addresses.remove_link(link).unwrap();
         addresses.remove_link(link).unwrap();
         assert!(matches!(addresses.carrier(link), Err(NetlinkError::NoInterface(_))));
+    });
+}
+
+/// facts/linux.md: a service address added as /24 before the node's own address in that subnet becomes the primary one, and
+/// its end takes both; as a /32 it is nobody's primary.
+#[test]
+fn a_service_address_takes_no_other_with_it() {
+    in_namespace(|| {
+        ip(&format!("addr del 10.77.0.11/24 dev {INTERFACE}"));
+        let mut addresses = Addresses::open().unwrap();
+        addresses.add(INTERFACE, service(), 32, None).unwrap();
+        ip(&format!("addr add 10.77.0.11/24 dev {INTERFACE}"));
+        assert!(addresses.remove(INTERFACE, service(), 32).unwrap());
+        assert!(addresses.has(INTERFACE, "10.77.0.11".parse().unwrap()).unwrap());
+    });
+}
+
+/// facts/linux.md: UDP sockets bound with IP_FREEBIND to an absent address receive as soon as the address is added; once it
+/// is removed, sends from it fail with ENETUNREACH. That is a fence.
+#[test]
+fn a_socket_of_an_address_works_while_the_address_is_there() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        for (service, own, prefix) in [("10.77.0.100", "10.77.0.11", 32), ("2001:db8::100", "2001:db8::11", 128)] {
+            if prefix == 128 {
+                ip(&format!("-6 addr add {own}/64 dev {INTERFACE} nodad"));
+            }
+            let (service, own): (IpAddr, IpAddr) = (service.parse().unwrap(), own.parse().unwrap());
+            let options = UdpOptions { freebind: true, ..UdpOptions::default() };
+            let socket = bind_udp((service, 5060).into(), options).unwrap();
+            let other = std::net::UdpSocket::bind((own, 0)).unwrap();
+            other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let to = other.local_addr().unwrap();
+            assert!(socket.send_to(b"before", to).is_err());
+            addresses.add(INTERFACE, service, prefix, None).unwrap();
+            other.send_to(b"in", (service, 5060)).unwrap();
+            let until = Instant::now() + Duration::from_secs(5);
+            let mut bytes = [0; 10];
+            while socket.recv(&mut bytes).is_err() {
+                assert!(Instant::now() < until, "nothing arrives at {service}");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            socket.send_to(b"out", to).unwrap();
+            let (_, from) = other.recv_from(&mut bytes).unwrap();
+            assert_eq!(from, (service, 5060).into(), "packets leave from the service address");
+            addresses.remove(INTERFACE, service, prefix).unwrap();
+            let error = socket.send_to(b"after", to).unwrap_err();
+            assert!([Some(libc::ENETUNREACH), Some(libc::EADDRNOTAVAIL), Some(libc::EINVAL)].contains(&error.raw_os_error()), "{error}");
+        }
     });
 }

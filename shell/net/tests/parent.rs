@@ -253,6 +253,7 @@ fn is_alive(pid: Pid) -> bool {
     !status.is_empty() && !status.contains(") Z ")
 }
 
+/// facts/linux.md: an address with `valid_lft` 2 s disappears 2.1 to 2.8 s after the last renewal.
 fn the_lease_ends_with_a_killed_parent() {
     let (node, life) = Node::active("alone");
     node.signal_parent(Signal::SIGKILL);
@@ -270,6 +271,8 @@ fn the_lease_is_renewed() {
     }
 }
 
+/// facts/linux.md: the lease does not fence at once, a frozen daemon's kernel still answers ARP until it ends; so the
+/// parent removes the address. SIGKILL to pidfd notification takes a fraction of a millisecond.
 fn a_protected_daemon_gives_way(signal: Signal) {
     let (mut node, life) = Node::active("protected");
     kill(life.pid, signal).unwrap();
@@ -325,6 +328,8 @@ fn a_lone_daemon_goes_on() {
     assert_eq!(node.peer.recv(&mut [0; 10]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
+/// facts/linux.md: when a process dies with its UDP sockets, the kernel answers packets with ICMP port unreachable; a
+/// parent that holds the same sockets avoids that. With thousands of sockets the end takes milliseconds.
 fn many_sockets_outlive_the_daemon() {
     let (node, life) = Node::active("many");
     std::thread::sleep(Duration::from_millis(100));

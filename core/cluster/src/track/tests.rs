@@ -42,6 +42,7 @@ fn the_first_measurement_counts_at_once() {
     assert_eq!(one(Weight::Fault, 3, 3).measured(0, Measured::Well), None, "what is well is no news");
 }
 
+/// facts/vrrp.md: `vrrp_script {interval timeout weight rise fall}`.
 #[test]
 fn a_failure_begins_and_ends_after_enough_in_a_row() {
     let mut tracks = one(Weight::Subtract(20), 2, 3);

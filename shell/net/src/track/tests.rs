@@ -50,6 +50,7 @@ fn a_script_that_hangs_is_killed_with_what_it_has_started() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// facts/vrrp.md: `track_process`.
 #[test]
 fn a_process_is_found_by_its_name() {
     let own = std::env::current_exe().unwrap();
@@ -70,6 +71,7 @@ fn a_disk_has_room_and_takes_what_is_written() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// facts/vrrp.md: `track_file`.
 #[test]
 fn a_file_has_a_number() {
     let folder = folder("file");

@@ -119,6 +119,7 @@ fn a_fault_at_both_nodes_moves_nothing() {
     assert_eq!((hand_overs(&pair), pair.node(A).role()), (0, Role::Active));
 }
 
+/// facts/vrrp.md: `nopreempt`, `preempt_delay` (0-1000 s).
 #[test]
 fn the_preferred_node_takes_back_after_the_delay() {
     for seconds in [0, 1, 30] {

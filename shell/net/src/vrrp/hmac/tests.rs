@@ -40,6 +40,8 @@ fn ip6(text: &str) -> [u8; 16] {
     text.parse::<std::net::Ipv6Addr>().unwrap().octets()
 }
 
+/// facts/vrrp.md: keepalived 2.4 `auth_hmac`: 28-byte HMAC-SHA256 trailer with a replay window, not together with the
+/// legacy PASS authentication.
 #[test]
 fn what_one_seals_the_other_opens() {
     for (source, advert) in [
