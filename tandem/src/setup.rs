@@ -59,7 +59,7 @@ impl Setup {
         let links = config.peer.as_ref().map(|peer| peer.links.iter().map(path).collect()).unwrap_or_default();
         let listen = config.listen.map(|listen| listen.ip()).filter(|ip| !ip.is_unspecified());
         let service = match &config.service {
-            Some(service) => group(service),
+            Some(service) => service.group(),
             None => listen.unwrap_or_else(own_address).into(),
         };
         Ok(Self {
@@ -90,7 +90,7 @@ impl Setup {
     /// The interface whose cable it is.
     pub fn lower<'a>(&'a self, interface: &'a str) -> &'a str {
         let link = self.virtual_interface.as_ref().filter(|link| link.name == interface);
-        link.map_or(interface, |link| &link.lower)
+        link.map_or(interface, |link| link.lower.as_str())
     }
 
     pub fn parent_config(&self, arguments: Vec<std::ffi::OsString>) -> ParentConfig {
@@ -183,13 +183,6 @@ fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {
         checksum_pseudo_header: vrrp.checksum_pseudo_header,
         authentication: vrrp.authentication,
     })
-}
-
-/// The group as the PBX knows it.
-fn group(service: &admin::config::Service) -> Service {
-    let own = |it: admin::config::ServiceAddress| pbx::ServiceAddress { address: it.address, prefix_bits: it.prefix_bits };
-    let first = pbx::ServiceAddress { address: service.address, prefix_bits: service.prefix_bits };
-    Service::new(first, service.addresses().skip(1).map(own).collect())
 }
 
 /// The addresses as the parent knows them. Those of the virtual router are on its link where it has one.

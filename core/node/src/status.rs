@@ -106,7 +106,7 @@ pub struct AboutLine {
     /// Of its wall clock; negative when it is behind ours.
     pub clock_ahead_ms: f64,
     pub configuration_hash: String,
-    /// The address that its phones know it by.
+    /// The address that its phones know it by; of several the first, and what tells them from others.
     pub service: String,
 }
 

@@ -53,6 +53,22 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The group in a few words, the same for the same addresses only: what two nodes compare.
+    pub fn summary(&self) -> String {
+        if self.further.is_empty() {
+            return self.first.address.to_string();
+        }
+        let mut further: Vec<String> = self.further.iter().map(|own| own.address.to_string()).collect();
+        further.sort();
+        // FNV-1a: it tells mistakes apart, not forgeries.
+        let hash = further.join(" ").bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("{} and {} more ({hash:08x})", self.first.address, further.len())
+    }
+}
+
 /// A group of one, whose subnet nobody has said.
 impl From<IpAddr> for Service {
     fn from(address: IpAddr) -> Self {

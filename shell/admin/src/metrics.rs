@@ -94,6 +94,7 @@ impl Metrics {
         set(&gauge!("tandem_log_entries"), status.lsn as f64);
         set(&gauge!("tandem_journal_entries"), status.journal_lsn as f64);
         set(&gauge!("tandem_holds_address"), flag(status.address.is_some()));
+        set(&gauge!("tandem_priority"), f64::from(status.priority));
         if let Some(peer) = &status.peer {
             set(&gauge!("tandem_peer_up"), flag(peer.up));
             set(&gauge!("tandem_peer_in_step"), flag(peer.in_step));
@@ -131,6 +132,7 @@ fn describe() {
     describe_gauge!("tandem_records_waiting", "Call records that not every store has yet");
     describe_gauge!("tandem_log_entries", "Number of the last entry of the log");
     describe_gauge!("tandem_journal_entries", "Number of the last entry that the journal has written");
+    describe_gauge!("tandem_priority", "Priority less what fails of what is tracked");
     describe_gauge!("tandem_holds_address", "1 when the service address is on this machine");
     describe_gauge!("tandem_peer_up", "1 while the peer is heard");
     describe_gauge!("tandem_peer_in_step", "1 while the standby has everything");

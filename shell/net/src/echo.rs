@@ -1,6 +1,6 @@
 //! Asking a machine whether it is there: ICMP echo (RFC 792, RFC 4443 section 4.1), one question at a time.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,8 @@ impl Echo {
             return Ok(false);
         }
         let until = Instant::now() + wait;
-        let failed = |operation| move |source| EchoError { address: self.address, operation, source };
+        let address = self.address;
+        let failed = |operation| move |source| EchoError { address, operation, source };
         for _ in 0..ANSWERS_MAX {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -73,8 +74,7 @@ impl Echo {
             }
             self.socket.set_read_timeout(Some(left)).map_err(failed("set a time limit"))?;
             let mut bytes = [0; ANSWER_BYTES_MAX];
-            let mut room: &mut [u8] = &mut bytes;
-            let length = match io::Read::read(&mut (&self.socket), &mut room) {
+            let length = match (&self.socket).read(&mut bytes) {
                 Ok(length) => length,
                 // Nothing came, or an error for what we sent: the wait goes on until its end.
                 Err(error) if is_transient(&error) => continue,

@@ -18,7 +18,7 @@ impl SipSockets {
             Some(listen) => vec![SocketAddr::new(setup.service.first(), listen.port())],
             None => {
                 let transports = configuration.general.transports.iter();
-                transports.flat_map(|it| own(setup, it.bind).map(|own| SocketAddr::new(own, it.port))).collect()
+                transports.flat_map(|it| own(setup, it.bind).map(move |own| SocketAddr::new(own, it.port))).collect()
             }
         };
         addresses.sort_unstable();

@@ -55,3 +55,15 @@ fn subnets_have_edges() {
     assert!(!in_subnet(ip("192.0.2.101"), own("192.0.2.100", 32)));
     assert!(!in_subnet(ip("2001:db8::1"), own("192.0.2.100", 1)));
 }
+
+#[test]
+fn the_summary_tells_groups_apart() {
+    assert_eq!(Service::from(ip("10.77.0.100")).summary(), "10.77.0.100");
+    let summary = group().summary();
+    assert!(summary.starts_with("10.77.0.100 and 3 more (") && summary.len() <= 64, "{summary}");
+    let of = |further: &[&str]| {
+        Service::new(own("10.77.0.100", 24), further.iter().map(|it| own(it, 24)).collect()).summary()
+    };
+    assert_eq!(of(&["192.0.2.1", "192.0.2.2"]), of(&["192.0.2.2", "192.0.2.1"]), "their order is no matter");
+    assert_ne!(of(&["192.0.2.1"]), of(&["192.0.2.2"]));
+}

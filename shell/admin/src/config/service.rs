@@ -45,6 +45,13 @@ impl Service {
         std::iter::once(first).chain(further.iter().cloned())
     }
 
+    /// The group as the PBX knows it.
+    pub fn group(&self) -> pbx::Service {
+        let own = |it: ServiceAddress| pbx::ServiceAddress { address: it.address, prefix_bits: it.prefix_bits };
+        let first = pbx::ServiceAddress { address: self.address, prefix_bits: self.prefix_bits };
+        pbx::Service::new(first, self.further.iter().cloned().map(own).collect())
+    }
+
     /// Each interface once.
     pub fn interfaces(&self) -> BTreeSet<String> {
         self.addresses().map(|own| own.interface).collect()

@@ -129,7 +129,7 @@ fn is_of_name(process: &Path, name: &str) -> bool {
 
 fn has_room(folder: &Path, free_bytes_min: u64) -> io::Result<bool> {
     let disk = statvfs(folder)?;
-    let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free < free_bytes_min {
         return Ok(false);
     }
