@@ -88,10 +88,8 @@ fn a_file_has_a_number() {
 }
 
 #[test]
-fn a_gateway_answers_or_does_not() {
+fn gateways_and_interfaces() {
     assert_eq!(measured(Subject::Gateway([127, 0, 0, 1].into())), Found::Well);
-    let mut nobody = Meter::new(Subject::Gateway([192, 0, 2, 1].into()));
-    assert_eq!(nobody.measure(Duration::from_millis(50)), Found::Failing);
     assert_eq!(measured(Subject::Interface("absent0".into())), Found::Failing);
 }
 
