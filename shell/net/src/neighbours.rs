@@ -39,6 +39,13 @@ pub enum NeighboursError {
     Send(#[source] io::Error),
 }
 
+impl NeighboursError {
+    /// The interface is down: a virtual link comes up a moment after the decision to serve.
+    pub fn is_down(&self) -> bool {
+        matches!(self, Self::Send(error) if error.raw_os_error() == Some(libc::ENETDOWN))
+    }
+}
+
 /// A packet socket on one interface.
 #[derive(Debug)]
 pub struct Neighbours {

@@ -76,7 +76,7 @@ impl Interfaces {
 
     pub fn tell_neighbours(&self, parties: &[IpAddr]) {
         for interface in &self.all {
-            if let Err(error) = interface.tell_neighbours(parties) {
+            if let Err(error) = interface.tell_neighbours(parties).or_else(|error| interface.forgive(error)) {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, interface = interface.name, "neighbours were not told that the address is here");
             }
@@ -91,6 +91,11 @@ impl Interface {
             .ok();
         let (name, lower) = (name.to_owned(), lower.to_owned());
         Self { name, lower, services: vec![service], neighbours, carrier: true }
+    }
+
+    /// The parent sets a virtual link up with the address: the next time comes in milliseconds.
+    fn forgive(&self, error: NeighboursError) -> std::result::Result<(), NeighboursError> {
+        if self.name != self.lower && error.is_down() { Ok(()) } else { Err(error) }
     }
 
     fn tell_neighbours(&self, parties: &[IpAddr]) -> std::result::Result<(), NeighboursError> {

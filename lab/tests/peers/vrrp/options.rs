@@ -71,6 +71,7 @@ fn the_service_address_keeps_its_hardware_address_and_adverts_are_signed() {
         .enter(|| {
             let failed = |source| LabError::Io { operation: "sending a forged advert".into(), source };
             let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(VRRP))).map_err(failed)?;
+            socket.bind_device(Some(b"eth0")).map_err(failed)?;
             socket.send_to(&forged, &SockAddr::from(SocketAddr::from((GROUP, 0)))).map_err(failed)
         })
         .expect("a forged advert");
