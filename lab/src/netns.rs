@@ -86,8 +86,7 @@ impl Network {
     /// A second network: a switch of its own, and for each of these hosts an interface `eth1` on it with this address
     /// and the length of its subnet's prefix.
     pub fn add_switch(&self, hosts: &[(&str, &str)]) -> Result<(), LabError> {
-        let mut switch =
-            String::from("link add br1 type bridge forward_delay 0 mcast_snooping 0\nlink set br1 up\n");
+        let mut switch = String::from("link add br1 type bridge forward_delay 0 mcast_snooping 0\nlink set br1 up\n");
         for (host, _) in hosts {
             let Host { name, namespace, .. } = self.host(host)?;
             let port = second_port(name);

@@ -209,9 +209,9 @@ fn virtual_interface(config: &Config) -> Option<VirtualInterface> {
 
 /// A virtual router has the addresses of one interface and one family: those of the first address.
 fn of_router(service: &admin::config::Service) -> Vec<IpAddr> {
-    let with_first = service.addresses().filter(|it| {
-        it.interface == service.interface && it.address.is_ipv4() == service.address.is_ipv4()
-    });
+    let with_first = service
+        .addresses()
+        .filter(|it| it.interface == service.interface && it.address.is_ipv4() == service.address.is_ipv4());
     with_first.map(|it| it.address).collect()
 }
 

@@ -150,11 +150,8 @@ impl Node {
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
         cluster.observe(cluster_time.max(log.cluster_time()), now.local);
-        let pbx_settings = pbx::Settings {
-            service: settings.service.clone(),
-            index: settings.index,
-            secret: settings.secret,
-        };
+        let pbx_settings =
+            pbx::Settings { service: settings.service.clone(), index: settings.index, secret: settings.secret };
         let seed = Random::from_seed(random.bytes());
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;

@@ -62,9 +62,10 @@ impl Service {
         let mut further: Vec<String> = self.further.iter().map(|own| own.address.to_string()).collect();
         further.sort();
         // FNV-1a: it tells mistakes apart, not forgeries.
-        let hash = further.join(" ").bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = further
+            .join(" ")
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         format!("{} and {} more ({hash:08x})", self.first.address, further.len())
     }
 }

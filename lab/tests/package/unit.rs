@@ -79,6 +79,7 @@ fn verify_one(program: &str, unit: &Path, copy: &Path) {
     let told = output(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(copy), "", VERIFY_LIMIT)
         .expect("systemd-analyze");
     let words = String::from_utf8_lossy(&told.stderr);
-    let about_us: Vec<_> = words.lines().filter(|line| line.contains("tandem.service") || line.contains("tandem@")).collect();
+    let about_us: Vec<_> =
+        words.lines().filter(|line| line.contains("tandem.service") || line.contains("tandem@")).collect();
     assert!(told.status.success() && about_us.is_empty(), "{words}");
 }

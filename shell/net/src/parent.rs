@@ -19,8 +19,8 @@ pub mod daemon_side;
 pub mod decide;
 mod driver;
 mod held;
-mod service;
 pub mod message;
+mod service;
 mod systemd;
 
 pub use daemon_side::{Inheritance, ParentHandle, ParentHandleError};

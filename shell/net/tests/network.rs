@@ -151,7 +151,8 @@ fn version_6_neighbours_hear_who_has_the_address() {
         let known = |expected: &str| {
             let until = Instant::now() + Duration::from_secs(5);
             loop {
-                let shown = std::process::Command::new("ip").args(["-6", "neigh", "show", "dev", OTHER]).output().unwrap();
+                let shown =
+                    std::process::Command::new("ip").args(["-6", "neigh", "show", "dev", OTHER]).output().unwrap();
                 let shown = String::from_utf8(shown.stdout).unwrap();
                 let entry = shown.lines().find(|line| line.starts_with("2001:db8::100 ")).unwrap_or_default();
                 if entry.contains(expected) {

@@ -42,9 +42,7 @@ impl Interfaces {
             }
         }
         let subscribe = || {
-            net::netlink::subscribe()
-                .inspect_err(|error| tracing::warn!(%error, "a lost carrier is noticed late"))
-                .ok()
+            net::netlink::subscribe().inspect_err(|error| tracing::warn!(%error, "a lost carrier is noticed late")).ok()
         };
         let changes = if all.is_empty() { None } else { subscribe() };
         Ok(Self { all, addresses: Addresses::open().into_diagnostic()?, changes, carrier: true })

@@ -72,9 +72,7 @@ impl VirtualRouter {
         let bytes = sealed.as_deref().unwrap_or(bytes);
         let on_link = self.sender.as_ref().is_some_and(|sender| sender.send(source, destination, bytes).is_ok());
         // The standby's one advert while its link is down, and IPv6, whose source is bound to its interface.
-        if !on_link
-            && let Err(error) = self.socket.send(source, destination, bytes)
-        {
+        if !on_link && let Err(error) = self.socket.send(source, destination, bytes) {
             tracing::debug!(%destination, %error, "a VRRP advert did not leave");
         }
     }

@@ -61,7 +61,8 @@ impl Cluster {
         // What fails here and not there is no matter of taste, so that it moves the role whatever failback says.
         let worse = self.worse_since.map(|worse| since.max(worse) + timing.track_settle);
         let automatic = self.settings.failback == Failback::Automatic;
-        let preferred = self.outranked_since.filter(|_| automatic).map(|preferred| since.max(preferred) + timing.settle);
+        let preferred =
+            self.outranked_since.filter(|_| automatic).map(|preferred| since.max(preferred) + timing.settle);
         [worse, preferred].into_iter().flatten().min()
     }
 

@@ -9,7 +9,9 @@ use node::cluster::Failback;
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
 use super::telling::{self, telling};
-use super::{Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp};
+use super::{
+    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
+};
 
 const ROOT_KEYS: [&str; 8] = ["node", "service", "vrrp", "track", "peer", "events", "alarm", "metrics"];
 const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
@@ -160,7 +162,9 @@ pub(super) fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut P
     if !root.has(key) {
         let keys = sections().into_iter().find(|(title, _)| *title == format!("[{key}]"));
         let keys = keys
-            .map(|(_, keys)| keys.iter().filter(|key| !OPTIONAL_KEYS.contains(key)).copied().collect::<Vec<_>>().join(", "))
+            .map(|(_, keys)| {
+                keys.iter().filter(|key| !OPTIONAL_KEYS.contains(key)).copied().collect::<Vec<_>>().join(", ")
+            })
             .unwrap_or_default();
         let help = format!("add a line [{key}] and below it {keys}");
         problems.push(Problem::new(0..0, format!("there is no section [{key}]"), Some(help)));
@@ -168,7 +172,13 @@ pub(super) fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut P
     root.section(key, problems)
 }
 
-pub(super) fn path(section: &Section<'_>, key: &str, example: &str, directory: &Path, problems: &mut Problems) -> Option<PathBuf> {
+pub(super) fn path(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
     let text = section.text_needed(key, example, problems)?;
     value::path(key, &text, example, directory, problems)
 }

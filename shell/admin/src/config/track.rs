@@ -11,8 +11,20 @@ use super::sections::{self, elsewhere};
 use super::value;
 
 pub(super) const KEYS: [&str; 14] = [
-    "kind", "name", "weight", "fault", "interval", "timeout", "rise", "fall", "interface", "address", "process", "path",
-    "free_mib_min", "command",
+    "kind",
+    "name",
+    "weight",
+    "fault",
+    "interval",
+    "timeout",
+    "rise",
+    "fall",
+    "interface",
+    "address",
+    "process",
+    "path",
+    "free_mib_min",
+    "command",
 ];
 
 /// Keys that every kind has.

@@ -73,8 +73,7 @@ impl Addresses {
     /// From now on the interface speaks ARP for its own addresses only. Linux answers for every address of the machine on
     /// every interface, and asks in the name of any: two interfaces on one wire would tell two hardware addresses.
     pub fn speak_for_own_addresses(&mut self, name: &str) -> Result<(), NetlinkError> {
-        let settings =
-            [(IPV4_DEVCONF_ARP_IGNORE, ARP_IGNORE_OTHERS), (IPV4_DEVCONF_ARP_ANNOUNCE, ARP_ANNOUNCE_OWN)];
+        let settings = [(IPV4_DEVCONF_ARP_IGNORE, ARP_IGNORE_OTHERS), (IPV4_DEVCONF_ARP_ANNOUNCE, ARP_ANNOUNCE_OWN)];
         let mut bytes = Vec::new();
         for (kind, value) in settings {
             bytes.extend(SETTING_BYTES.to_ne_bytes());

@@ -37,7 +37,8 @@ impl Service {
             addresses.interface_index(&service.interface).map_err(ParentError::Netlink)?;
         }
         let virtual_interface = config.virtual_interface.clone();
-        let mut service = Self { group: group.clone(), virtual_interface, addresses, subscription, _reserved: reserved };
+        let mut service =
+            Self { group: group.clone(), virtual_interface, addresses, subscription, _reserved: reserved };
         // What a former parent left behind is nobody's: it would answer for a node that serves nothing.
         service.remove();
         Ok(service)
@@ -115,7 +116,11 @@ impl Drop for Service {
         if let Some(link) = &self.virtual_interface
             && let Err(error) = self.addresses.remove_link(&link.name)
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, link = link.name, "cannot remove the virtual link");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                link = link.name,
+                "cannot remove the virtual link"
+            );
         }
     }
 }

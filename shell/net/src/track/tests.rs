@@ -78,7 +78,9 @@ fn a_file_has_a_number() {
     let path = folder.join("weight");
     let mut meter = Meter::new(Subject::File(path.clone()));
     assert_eq!(meter.measure(LIMIT), Found::Number(0), "it is not there");
-    for (text, expected) in [("-20\n", -20), (" 7 ", 7), ("", 0), ("-5", -5), ("many", -5), ("99999999999999999999", -5)] {
+    for (text, expected) in
+        [("-20\n", -20), (" 7 ", 7), ("", 0), ("-5", -5), ("many", -5), ("99999999999999999999", -5)]
+    {
         fs::write(&path, text).unwrap();
         assert_eq!(meter.measure(LIMIT), Found::Number(expected), "{text:?}");
     }

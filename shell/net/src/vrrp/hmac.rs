@@ -73,7 +73,9 @@ impl HmacKey {
             IpAddr::V6(source) => address = source.octets(),
         }
         // A key of any length will do for this algorithm (RFC 2104 section 3).
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.bytes) else { unreachable!("keys of all lengths are taken") };
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.bytes) else {
+            unreachable!("keys of all lengths are taken")
+        };
         mac.update(&[if source.is_ipv4() { 4 } else { 6 }, first >> 4, vrid, 0]);
         mac.update(&address);
         mac.update(advert_and_head);

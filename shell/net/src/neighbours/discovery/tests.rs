@@ -9,7 +9,8 @@ fn ip(text: &str) -> Ipv6Addr {
 /// The one's complement sum of a sound message with its pseudo-header is all ones, computed another way than above.
 fn is_sound(frame: &[u8]) -> bool {
     let message = &frame[54..];
-    let mut words: Vec<u64> = frame[22..54].chunks(2).map(|pair| u64::from(pair[0]) * 256 + u64::from(pair[1])).collect();
+    let mut words: Vec<u64> =
+        frame[22..54].chunks(2).map(|pair| u64::from(pair[0]) * 256 + u64::from(pair[1])).collect();
     words.extend([message.len() as u64, 58]);
     words.extend(message.chunks(2).map(|pair| u64::from(pair[0]) * 256 + u64::from(pair[1])));
     words.iter().sum::<u64>() % 0xffff == 0
