@@ -1,5 +1,5 @@
-//! Random kills, restarts, cuts, stalls, slow disks and failing tracks: whatever happened, once it is calm exactly one node serves and
-//! the other follows it, and no epoch was ever led in twice.
+//! Random kills, restarts, cuts, stalls, slow disks and failing tracks: whatever happened, once it is calm exactly one node
+//! serves and the other follows it, and no epoch was ever led in twice.
 
 use std::collections::BTreeSet;
 
