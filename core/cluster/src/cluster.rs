@@ -24,6 +24,7 @@ use crate::peer::{Arrival, Peer, PeerView};
 use crate::timing::Timing;
 use crate::track::Standing;
 
+mod rank;
 mod role;
 #[cfg(test)]
 mod tests;
@@ -423,29 +424,6 @@ impl Cluster {
         }
         self.finish(now, &mut out);
         out
-    }
-
-    /// What is tracked has changed.
-    pub fn tracked(&mut self, now: LocalTime, standing: Standing) -> Vec<Output> {
-        let mut out = Vec::new();
-        self.forgive_own_stall(now, &mut out);
-        if self.standing != standing {
-            let new_fault = standing.fault && !self.standing.fault;
-            self.standing = standing;
-            self.noticed.no_carrier = false;
-            self.heartbeat_due = true;
-            if new_fault && self.may_hand_over().is_ok() {
-                self.begin_hand_over(now, &mut out);
-            }
-            self.judge(now, &mut out);
-        }
-        self.finish(now, &mut out);
-        out
-    }
-
-    /// The priority less what fails of what we track, at least 1.
-    pub fn rank(&self) -> u8 {
-        self.settings.priority.saturating_sub(self.standing.penalty).max(1)
     }
 
     /// This daemon stops on purpose: it yields, tells the peer, and takes no role again.

@@ -66,19 +66,6 @@ impl Cluster {
         [worse, preferred].into_iter().flatten().min()
     }
 
-    /// As active: notes since when the peer has been the one to prefer.
-    fn watch_rank(&mut self, now: LocalTime) {
-        let outranked = self.peer.view.up && self.peer.view.rank() > self.rank();
-        let worse = outranked && self.standing.penalty > self.peer.view.penalty;
-        self.outranked_since = self.outranked_since.filter(|_| outranked).or(outranked.then_some(now));
-        self.worse_since = self.worse_since.filter(|_| worse).or(worse.then_some(now));
-    }
-
-    /// The interfaces have a carrier, and nothing that is tracked is a fault.
-    pub(super) fn is_able(&self) -> bool {
-        self.carrier && !self.standing.fault
-    }
-
     /// A heartbeat of ours that is long overdue means that we did not run: what the peer sent meanwhile may still be
     /// unread, so nothing may be concluded from its silence. Every input that judges asks this first, because any of
     /// them may be the first one after a stall.
