@@ -49,9 +49,12 @@ fn write_node(network: &Network, directory: &Path, own: &str, other: &str) {
          {{ address = \"{SERVICE}/24\", interface = \"eth0\" }},\n\
          {{ address = \"{TRUNK_SERVICE}/64\", interface = \"eth1\" }},\n]\n\n\
          [peer]\nkey_file = \"../pair.key\"\n\n\
-         [[peer.link]]\nlocal = \"{}:7700\"\nremote = \"{}:7700\"\n",
+         [[peer.link]]\nlocal = \"{}:7700\"\nremote = \"{}:7700\"\n\n\
+         [[track]]\nkind = \"gateway\"\naddress = \"{}\"\nweight = -10\n\n\
+         [[track]]\nkind = \"file\"\npath = \"weight\"\ninterval = 100\n",
         address(own),
-        address(other)
+        address(other),
+        address("one")
     );
     fs::write(folder.join("tandem.toml"), text).expect("a file");
 }
@@ -211,6 +214,25 @@ fn two_networks_fail_over_together() {
     until("it is put back", || has_trunk_service(&host));
     both_hear(&phones, "after a deletion");
     assert!(lab.nodes[survivor].status().is_ok_and(|status| status.serves()));
+
+    // Something fails at the node that serves: the role moves by a planned switchover, and it is told why.
+    let active = lab.wait_protected();
+    let folder = lab.directory.join(&lab.nodes[active].name);
+    fs::write(folder.join("weight"), "-20\n").expect("a file");
+    until("the better node serves", || lab.nodes[1 - active].status().is_ok_and(|status| status.serves()));
+    both_hear(&phones, "after a switchover");
+    let status = lab.nodes[active].ask("status").expect("a status");
+    assert_eq!((&status["priority"], &status["tracks"][0]["state"]), (&130.into(), &"well".into()), "{status}");
+    assert_eq!((&status["tracks"][1]["state"], &status["tracks"][1]["subtracts"]), (&"failing".into(), &20.into()));
+    let events = lab.nodes[active].ask_lines("events").expect("events");
+    let has = |kind: &str, text: &str| {
+        let is_it = |event: &serde_json::Value| {
+            event["kind"] == kind && event["text"].as_str().is_some_and(|it| it.contains(text))
+        };
+        assert!(events.iter().any(is_it), "no {kind} with `{text}`: {events:?}");
+    };
+    has("track", "weight fails: it subtracts 20");
+    has("cluster", "the peer's priority is 150 and ours 130");
 
     phones.with(|driver| driver.command(1, PhoneCommand::HangUp)).expect("the phones run");
     wait(&phones, "both are told of the end", |driver| (0..2).all(|phone| state(driver, phone).is_over()));
