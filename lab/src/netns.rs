@@ -42,6 +42,9 @@ pub struct Cable(pub usize);
 /// The network that every host is on.
 pub const LAN: Cable = Cable(0);
 
+/// The cable of the first network that is added to it.
+pub const SECOND: Cable = Cable(1);
+
 /// Packets from some hosts to others are lost; 100 percent is a cut in this direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss<'a> {

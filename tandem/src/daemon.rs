@@ -5,8 +5,10 @@
 //! ```
 
 mod inbox;
+mod interfaces;
 mod sip_sockets;
 mod telling;
+mod tracks;
 mod virtual_router;
 mod world;
 
@@ -107,16 +109,18 @@ pub fn run(setup: &Setup) -> Result<()> {
         priority: setup.priority,
         links: links.len() as u8,
         failback: setup.failback,
-        timing: Timing::default(),
+        timing: Timing { settle: setup.preempt_delay, ..Timing::default() },
         restart: inheritance.resume_active.map(|epoch| ResumeActive { epoch }),
         incarnation: inheritance.incarnation,
-        service: setup.service,
+        service: setup.service.clone(),
         secret: setup.secret()?,
         vrrp: setup.vrrp.clone(),
         level: Level::OWN,
+        tracks: setup.tracks.iter().map(tracks::settings).collect(),
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
+    tracks::start(&setup.tracks, &sender).into_diagnostic().wrap_err("start to measure what is tracked")?;
     let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling)?;
     Daemon {
         node,
@@ -218,7 +222,7 @@ impl Daemon {
             PollFd::new(self.parent.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
         ];
-        fds.extend(self.world.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
+        fds.extend(self.world.interfaces.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
         fds.extend(self.world.virtual_router.iter().map(|router| PollFd::new(router.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
@@ -377,7 +381,7 @@ impl Daemon {
 
     fn ask_carrier(&mut self) -> Result<()> {
         let now = local_now();
-        if !self.world.links_changed() && now < self.carrier_asked + CARRIER_EVERY {
+        if !self.world.interfaces.links_changed() && now < self.carrier_asked + CARRIER_EVERY {
             return Ok(());
         }
         self.carrier_asked = now;

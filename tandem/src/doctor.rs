@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use admin::config::Config;
+use admin::config::{Config, Service};
 use admin::doctor::{Finding, Probes};
 use net::key::{KeyError, PairKey};
 use net::neighbours::Neighbours;
@@ -12,8 +12,8 @@ pub fn probe(config: &Config) -> Probes {
     if let Some(peer) = &config.peer {
         findings.push(key(&peer.key_file));
     }
-    if let Some(service) = &config.service {
-        findings.push(neighbours(&service.interface));
+    for interface in config.service.iter().flat_map(Service::interfaces) {
+        findings.push(neighbours(&interface));
     }
     Probes { clock_synchronised: net::clock::is_synchronised(), findings }
 }

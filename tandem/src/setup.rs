@@ -3,14 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use admin::config::{Config, Link, Telling};
+use admin::config::{Config, HmacKeyFile, Link, Telling, Track};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
-use net::parent::{LinkPath, ParentConfig, ServiceAddress};
+use net::parent::{LinkPath, ParentConfig, ServiceAddress, VirtualInterface};
+use net::vrrp::hmac::HmacKey;
 use node::cluster::{Failback, vrrp};
+use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
 use pbx::configuration::{Configuration, Loaded, load};
 
@@ -27,12 +30,19 @@ pub struct Setup {
     pub failback: Failback,
     pub state_dir: PathBuf,
     pub pbx_dir: PathBuf,
-    /// The address that phones know us by.
-    pub service: IpAddr,
-    /// Where the service address is added; `None` where it is the machine's own.
-    pub interface: Option<String>,
+    /// How long the preferred node is in step before the role goes back to it.
+    pub preempt_delay: Duration,
+    /// The addresses that phones know us by.
+    pub service: Service,
+    /// Where the service addresses are added, in their order; empty where they are the machine's own.
+    pub interfaces: Vec<ServiceAddress>,
+    /// The link that has the virtual router's Ethernet address, where that is wanted.
+    pub virtual_interface: Option<VirtualInterface>,
     /// What other routers of the link are told; only with a service address of its own.
     pub vrrp: Option<vrrp::Settings>,
+    /// What makes and proves adverts; only with VRRP.
+    pub vrrp_key: Option<HmacKey>,
+    pub tracks: Vec<Track>,
     pub listen: Option<SocketAddr>,
     pub links: Vec<LinkPath>,
     pub key: Option<PairKey>,
@@ -49,19 +59,23 @@ impl Setup {
         let links = config.peer.as_ref().map(|peer| peer.links.iter().map(path).collect()).unwrap_or_default();
         let listen = config.listen.map(|listen| listen.ip()).filter(|ip| !ip.is_unspecified());
         let service = match &config.service {
-            Some(service) => service.address,
-            None => listen.unwrap_or_else(own_address),
+            Some(service) => service.group(),
+            None => listen.unwrap_or_else(own_address).into(),
         };
         Ok(Self {
             name: config.name.clone(),
             index: config.index,
             priority: config.service.as_ref().map_or(PRIORITY_ALONE, |service| service.priority),
             failback: config.failback,
+            preempt_delay: config.preempt_delay,
             state_dir: config.state_dir.clone(),
             pbx_dir: config.pbx_dir.clone(),
             service,
-            interface: config.service.as_ref().map(|service| service.interface.clone()),
+            interfaces: places(config),
+            virtual_interface: virtual_interface(config),
             vrrp: vrrp_settings(config),
+            vrrp_key: vrrp_key(config)?,
+            tracks: config.tracks.clone(),
             listen: config.listen,
             links,
             key,
@@ -73,11 +87,18 @@ impl Setup {
         admin::socket::path_in(&self.state_dir)
     }
 
+    /// The interface whose cable it is.
+    pub fn lower<'a>(&'a self, interface: &'a str) -> &'a str {
+        let link = self.virtual_interface.as_ref().filter(|link| link.name == interface);
+        link.map_or(interface, |link| link.lower.as_str())
+    }
+
     pub fn parent_config(&self, arguments: Vec<std::ffi::OsString>) -> ParentConfig {
         ParentConfig {
             program: PathBuf::from("/proc/self/exe"),
             arguments,
-            service: self.interface.clone().map(|interface| ServiceAddress { interface, address: self.service }),
+            services: self.interfaces.clone(),
+            virtual_interface: self.virtual_interface.clone(),
             links: self.links.clone(),
             key: self.key.clone(),
         }
@@ -140,6 +161,16 @@ fn read_key(path: &Path) -> Result<PairKey> {
     })
 }
 
+fn vrrp_key(config: &Config) -> Result<Option<HmacKey>> {
+    let Some(HmacKeyFile { path, id }) = config.vrrp.as_ref().and_then(|vrrp| vrrp.hmac.as_ref()) else {
+        return Ok(None);
+    };
+    let read = std::fs::read_to_string(path).into_diagnostic();
+    let text = read.wrap_err_with(|| format!("read the key of VRRP adverts {}", path.display()))?;
+    let key = HmacKey::parse(*id, &text).into_diagnostic();
+    key.wrap_err_with(|| format!("the key of VRRP adverts {}", path.display())).map(Some)
+}
+
 fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {
     let (service, vrrp) = (config.service.as_ref()?, config.vrrp.as_ref()?);
     Some(vrrp::Settings {
@@ -147,11 +178,41 @@ fn vrrp_settings(config: &Config) -> Option<vrrp::Settings> {
         vrid: service.vrid,
         priority: service.priority,
         interval: vrrp.advert_interval,
-        addresses: vec![service.address],
+        addresses: of_router(service),
         unicast_peers: vrrp.unicast_peers.clone(),
         checksum_pseudo_header: vrrp.checksum_pseudo_header,
         authentication: vrrp.authentication,
     })
+}
+
+/// The addresses as the parent knows them. Those of the virtual router are on its link where it has one.
+fn places(config: &Config) -> Vec<ServiceAddress> {
+    let Some(service) = &config.service else { return Vec::new() };
+    let (router, link) = (of_router(service), virtual_interface(config));
+    let interface = |it: &admin::config::ServiceAddress| match &link {
+        Some(link) if router.contains(&it.address) => link.name.clone(),
+        _ => it.interface.clone(),
+    };
+    service.addresses().map(|it| ServiceAddress { interface: interface(&it), address: it.address }).collect()
+}
+
+fn virtual_interface(config: &Config) -> Option<VirtualInterface> {
+    let service = config.service.as_ref()?;
+    config.vrrp.as_ref().filter(|vrrp| vrrp.virtual_mac)?;
+    let version = if service.address.is_ipv4() { 4 } else { 6 };
+    Some(VirtualInterface {
+        name: format!("tandem{version}.{}", service.vrid),
+        lower: service.interface.clone(),
+        hardware: vrrp::virtual_mac(service.vrid, service.address),
+    })
+}
+
+/// A virtual router has the addresses of one interface and one family: those of the first address.
+fn of_router(service: &admin::config::Service) -> Vec<IpAddr> {
+    let with_first = service
+        .addresses()
+        .filter(|it| it.interface == service.interface && it.address.is_ipv4() == service.address.is_ipv4());
+    with_first.map(|it| it.address).collect()
 }
 
 fn path(link: &Link) -> LinkPath {

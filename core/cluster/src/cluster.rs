@@ -22,8 +22,10 @@ use crate::neighbours::Schedule;
 use crate::output::{Notice, Output};
 use crate::peer::{Arrival, Peer, PeerView};
 use crate::timing::Timing;
+use crate::track::Standing;
 
 mod drain;
+mod rank;
 mod role;
 #[cfg(test)]
 mod tests;
@@ -184,8 +186,17 @@ pub struct Cluster {
     #[n(32)]
     router: Option<IpAddr>,
     /// An operator wants this node out of service.
-    #[n(40)]
+    #[n(43)]
     drain: Drain,
+    /// What we track, and what of it fails.
+    #[n(40)]
+    standing: Standing,
+    /// Active: since when the peer has been the one to prefer.
+    #[n(41)]
+    outranked_since: Option<LocalTime>,
+    /// Active: since when it has been so because something fails here and not there.
+    #[n(42)]
+    worse_since: Option<LocalTime>,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -245,6 +256,9 @@ impl Cluster {
             uncertain_until: LocalTime::ZERO,
             router: None,
             drain: durable.drain,
+            standing: Standing::default(),
+            outranked_since: None,
+            worse_since: None,
             settings,
         }
     }
@@ -384,7 +398,7 @@ impl Cluster {
         let mut out = Vec::new();
         self.forgive_own_stall(now, &mut out);
         self.position = position;
-        if self.role == Role::Standby && self.carrier && !self.leaving && self.drain != Drain::Never {
+        if self.role == Role::Standby && self.is_able() && !self.leaving && self.drain != Drain::Never {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
             self.reached_since = Some(now);
@@ -540,7 +554,7 @@ impl Cluster {
             synced: self.is_synced(),
             alone: self.is_alone(),
             leaving: self.leaving,
-            carrier: self.carrier,
+            carrier: self.is_able(),
             cluster_time: self.clock.cluster_time(now),
             heard_phones_at: self
                 .heard_alone_since
@@ -551,6 +565,7 @@ impl Cluster {
             reach: self.reach(now),
             router: self.router,
             drain: self.drain.is_on().then_some(self.drain),
+            penalty: Some(self.standing.penalty).filter(|penalty| *penalty > 0),
         }
     }
 

@@ -100,7 +100,7 @@ pub struct Heartbeat {
     /// It has stopped serving on purpose and will be silent.
     #[n(10)]
     pub leaving: bool,
-    /// Its interface has a carrier: it can serve.
+    /// It can serve: its interfaces have a carrier, and nothing that it tracks is a fault.
     #[n(11)]
     pub carrier: bool,
     #[n(12)]
@@ -123,6 +123,9 @@ pub struct Heartbeat {
     /// Whether an operator wants it out of service; `None` where nobody does, as before there was such a wish.
     #[n(20)]
     pub drain: Option<Drain>,
+    /// How much what it tracks subtracts from its priority; none where nothing does.
+    #[n(21)]
+    pub penalty: Option<u8>,
 }
 
 /// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.

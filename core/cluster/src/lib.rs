@@ -1,7 +1,8 @@
 //! Who is active: heartbeats, failure detection, epochs, neighbours told, VRRP. Knows nothing of SIP.
 //!
 //! Read `cluster` first: the rules of the role. `heartbeat` is what the nodes tell each other, `peer` what one knows
-//! of the other, `timing` the intervals, `clock` the pair's common time, `vrrp` what other routers hear of the pair.
+//! of the other, `timing` the intervals, `clock` the pair's common time, `vrrp` what other routers hear of the pair,
+//! `track` what else decides how well a node can serve.
 
 pub mod clock;
 pub mod cluster;
@@ -10,6 +11,7 @@ pub mod neighbours;
 pub mod output;
 pub mod peer;
 pub mod timing;
+pub mod track;
 pub mod vrrp;
 
 pub use clock::ClusterClock;

@@ -67,6 +67,10 @@ pub enum Notice {
     HandOverRefused,
     /// The role is free, but an operator has said that we never take it.
     DrainedForGood,
+    /// The role is free, but something that we track is a fault.
+    Fault,
+    /// The peer is the one to prefer by now, and we hand over to it.
+    Outranked { own: u8, peer: u8 },
 }
 
 impl fmt::Display for Notice {
@@ -94,6 +98,10 @@ impl fmt::Display for Notice {
             Self::DrainedForGood => {
                 f.write_str("the role is free, but this node is drained for good: end that with `tandem drain --end`")
             }
+            Self::Fault => f.write_str("the role is free, but with a fault in what we track we do not take it"),
+            Self::Outranked { own, peer } => {
+                write!(f, "the peer's priority is {peer} and ours {own}, less what fails: handing over")
+            }
         }
     }
 }
@@ -107,7 +115,7 @@ pub enum SwitchOverRefused {
     PeerDown,
     #[error("the peer does not have everything yet")]
     PeerNotInStep,
-    #[error("the peer's interface has no carrier")]
+    #[error("the peer cannot serve: its interface has no carrier, or something that it tracks is a fault")]
     PeerWithoutCarrier,
     #[error("the peer is drained: end that there with `tandem drain --end`")]
     PeerDrained,

@@ -61,6 +61,17 @@ pub struct PeerView {
     /// Whether it is wanted out of service, as of its last heartbeat even when it is down.
     #[n(21)]
     pub drain: Drain,
+    /// How much what it tracks subtracts from its priority.
+    #[n(22)]
+    #[cbor(default)]
+    pub penalty: u8,
+}
+
+impl PeerView {
+    /// Its priority less what fails of what it tracks, at least 1.
+    pub fn rank(&self) -> u8 {
+        self.priority.saturating_sub(self.penalty).max(1)
+    }
 }
 
 /// One link to the peer.
@@ -209,6 +220,7 @@ impl Peer {
             router: heartbeat.router,
             level: heartbeat.level,
             drain: heartbeat.drain.unwrap_or_default(),
+            penalty: heartbeat.penalty.unwrap_or(0),
         };
     }
 }

@@ -32,6 +32,10 @@ pub struct Timing {
     /// How long heartbeats of an incarnation are ignored after its farewell: they were under way when it died.
     #[n(7)]
     pub farewell_quiet: Duration,
+    /// How long a standby must be the better one by what the nodes track before it is handed the role: longer than both
+    /// take to notice what has failed for both.
+    #[n(8)]
+    pub track_settle: Duration,
 }
 
 impl Default for Timing {
@@ -45,6 +49,7 @@ impl Default for Timing {
             hand_over_wait: Duration::from_millis(250),
             settle: Duration::from_secs(20),
             farewell_quiet: Duration::from_millis(500),
+            track_settle: Duration::from_secs(2),
         }
     }
 }

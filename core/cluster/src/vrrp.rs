@@ -48,6 +48,11 @@ impl Version {
     }
 }
 
+/// The Ethernet address of a virtual router, the same whoever serves (RFC 9568 section 7.3).
+pub fn virtual_mac(vrid: u8, address: IpAddr) -> [u8; 6] {
+    [0x00, 0x00, 0x5e, 0x00, if address.is_ipv4() { 0x01 } else { 0x02 }, vrid]
+}
+
 /// The multicast group of an address family.
 pub fn group_of(address: IpAddr) -> IpAddr {
     if address.is_ipv4() { IpAddr::V4(GROUP_V4) } else { IpAddr::V6(GROUP_V6) }

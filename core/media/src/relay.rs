@@ -3,7 +3,7 @@
 //! A relay is driven by a thread of the shell with what its sockets receive. Packets are passed on untouched: same
 //! SSRC, sequence and timestamp, so that the audio goes on across a takeover (design, section 6).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base::LocalTime;
@@ -53,6 +53,9 @@ pub struct Port {
     /// section 8.2).
     #[n(4)]
     pub echo_ssrc: Option<u32>,
+    /// Which of the pair's addresses the port is on; none means the first one, as where there is only one.
+    #[n(5)]
+    pub local: Option<IpAddr>,
 }
 
 /// What to do with a packet: send it from `local_port` (odd for RTCP) to `destination`.

@@ -110,6 +110,8 @@ pub enum Tell {
     Cluster(Notice),
     /// Of other routers of the virtual router.
     Vrrp(cluster::vrrp::Notice),
+    /// Something that is tracked fails, or is well again.
+    Track(cluster::track::Notice),
     HandOver {
         step: &'static str,
     },
@@ -149,6 +151,7 @@ impl fmt::Display for Tell {
             Self::Unprotected { cause } => write!(f, "unprotected: {cause}"),
             Self::Cluster(notice) => notice.fmt(f),
             Self::Vrrp(notice) => notice.fmt(f),
+            Self::Track(notice) => notice.fmt(f),
             Self::HandOver { step } => write!(f, "hand-over: {step}"),
             Self::Drain(drain) => f.write_str(match drain {
                 Drain::Ended => "an operator has put this node back into service",

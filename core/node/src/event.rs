@@ -37,8 +37,10 @@ pub enum Event {
     Learned { port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
     /// Media of phones has come since this was last said; at most every `MEDIA_HEARD_EVERY`.
     MediaHeard,
-    /// Whether the service interface has a carrier.
+    /// Whether every interface of a service address has a carrier.
     Carrier { up: bool },
+    /// One of the settings' tracks was measured.
+    Measured { track: usize, measured: cluster::track::Measured },
     /// A packet of the VRRP protocol came to the service interface.
     Vrrp { packet: cluster::vrrp::Packet, bytes: Vec<u8> },
     /// The machine's own address on the service interface, which VRRP adverts come from: at first, and when it changes.

@@ -8,14 +8,15 @@ mod merge;
 mod operator;
 mod peer;
 mod roles;
+mod tracks;
 mod vrrp;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{ClusterTime, Incarnation, Level, LocalTime, Lsn, NodeIndex, Random};
+use cluster::track::Tracks;
 use cluster::vrrp::Router;
 use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Timing};
 use pbx::call::CallNumber;
@@ -49,14 +50,16 @@ pub struct Settings {
     /// The parent kept the address for us: serve again at once.
     pub restart: Option<ResumeActive>,
     pub incarnation: Incarnation,
-    /// The address that phones know us by.
-    pub service: IpAddr,
+    /// The addresses that phones know us by; they move as one.
+    pub service: pbx::Service,
     /// The pair's secret for nonces; both nodes have the same.
     pub secret: [u8; 32],
     /// What other routers of the link are told of us; `None` where there are none.
     pub vrrp: Option<cluster::vrrp::Settings>,
     /// What this program can read and writes at most: `Level::OWN`, or less where an older one is played.
     pub level: Level,
+    /// What decides, besides heartbeats, how well this node can serve; `Event::Measured` counts from 0.
+    pub tracks: Vec<cluster::track::Settings>,
 }
 
 /// What the disk remembers.
@@ -72,6 +75,7 @@ pub struct Node {
     settings: Settings,
     cluster: Cluster,
     router: Option<Router>,
+    tracks: Tracks,
     durable: Durable,
     log: Log,
     peering: Option<Peering>,
@@ -153,12 +157,14 @@ impl Node {
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
         cluster.observe(cluster_time.max(log.cluster_time()), now.local);
-        let pbx_settings = pbx::Settings { service: settings.service, index: settings.index, secret: settings.secret };
+        let pbx_settings =
+            pbx::Settings { service: settings.service.clone(), index: settings.index, secret: settings.secret };
         let seed = Random::from_seed(random.bytes());
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;
         let mut node = Self {
             router: settings.vrrp.clone().map(Router::new),
+            tracks: Tracks::new(settings.tracks.clone()),
             settings,
             cluster,
             durable,
@@ -239,6 +245,7 @@ impl Node {
                     self.vrrp_serve(now);
                 }
             }
+            Event::Measured { track, measured } => self.measured(now, track, measured),
             Event::Vrrp { packet, bytes } => self.vrrp_received(now, packet, &bytes),
             Event::OwnAddress { address } => self.own_address(now, address),
             Event::Asked { number, operator } => self.asked(now, number, operator),

@@ -34,7 +34,7 @@ pub struct Status {
     pub lag_ms: f64,
     pub registrations: usize,
     pub calls: usize,
-    /// The service address, where this node holds it.
+    /// The service address, where this node holds it; several are separated by commas.
     pub address: Option<String>,
     pub peer: Option<PeerLine>,
     pub unprotected_seconds: f64,
@@ -53,6 +53,21 @@ pub struct Status {
     /// What the pair writes into its log; 0 where it was not told.
     #[serde(default)]
     pub level: u16,
+    /// Less what fails of what is tracked; 0 where it was not told yet.
+    #[serde(default)]
+    pub priority: u8,
+    #[serde(default)]
+    pub tracks: Vec<TrackLine>,
+}
+
+/// One thing that is tracked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrackLine {
+    pub name: String,
+    /// `well`, `failing`, `fault`, `not measured yet`.
+    pub state: String,
+    /// From the priority.
+    pub subtracts: u8,
 }
 
 /// What is said and heard of the virtual router.
@@ -103,7 +118,7 @@ pub struct AboutLine {
     /// Of its wall clock; negative when it is behind ours.
     pub clock_ahead_ms: f64,
     pub configuration_hash: String,
-    /// The address that its phones know it by.
+    /// The address that its phones know it by; of several the first, and what tells them from others.
     pub service: String,
 }
 

@@ -11,5 +11,7 @@ pub mod pbx;
 pub mod qualify;
 pub mod record;
 pub mod registrar;
+pub mod service;
 
 pub use pbx::{CallView, Merged, Now, Output, Pbx, PhoneView, Settings, Version, was_said_since};
+pub use service::{Service, ServiceAddress};

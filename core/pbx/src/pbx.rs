@@ -10,7 +10,7 @@ mod settle;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{ClusterTime, Level, Lower, NodeIndex, Random, WallTime};
@@ -25,6 +25,7 @@ use crate::object::{Change, Key, encode};
 use crate::qualify::Qualify;
 use crate::record::Record;
 use crate::registrar::Registrar;
+use crate::service::Service;
 
 pub use merge::{Merged, Version, was_said_since};
 pub use views::{CallView, PhoneView};
@@ -32,8 +33,8 @@ pub use views::{CallView, PhoneView};
 /// What the PBX needs to know besides the files.
 #[derive(Clone)]
 pub struct Settings {
-    /// The address that phones know us by.
-    pub service: IpAddr,
+    /// The addresses that phones know us by.
+    pub service: Service,
     pub index: NodeIndex,
     /// The pair's secret for nonces; both nodes have the same.
     pub secret: [u8; 32],
@@ -208,7 +209,7 @@ impl Pbx {
 
     fn probe(&mut self, now: Now, key: &crate::registrar::BindingKey) {
         let Some(binding) = self.registrar.binding(key) else { return self.qualify.forget(key) };
-        let service = SocketAddr::new(self.settings.service, binding.local.port());
+        let service = SocketAddr::new(self.settings.service.of(binding.local.ip()), binding.local.port());
         let sends = self.qualify.probe(binding, service, now.cluster, &mut self.random);
         self.outputs.extend(sends.into_iter().map(Output::Send));
     }

@@ -29,6 +29,7 @@ fn cluster_heartbeat() {
         reach: Reach::Reign,
         router: Some([10, 77, 0, 12].into()),
         drain: Some(cluster::Drain::Calls),
+        penalty: Some(20),
     };
     let corpus = [full.encode(), Heartbeat::default().encode()];
     Target::new("cluster_heartbeat", corpus).pieces(CBOR).allocates(4, 1_024).run(|input| {

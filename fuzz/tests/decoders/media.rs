@@ -120,7 +120,8 @@ fn media_relay() {
         |number: u16| Remote { rtp: ([10, 77, 0, 21], number).into(), rtcp: ([10, 77, 0, 21], number + 1).into() };
     for (port, forward_to, symmetric) in [(20_000, 20_002, true), (20_002, 20_000, true), (20_004, 20_004, false)] {
         let echo_ssrc = (port == forward_to).then_some(9);
-        relay.open(Port { port, remote: Some(remote(4_000)), symmetric, forward_to: Some(forward_to), echo_ssrc });
+        let forward_to = Some(forward_to);
+        relay.open(Port { port, remote: Some(remote(4_000)), symmetric, forward_to, echo_ssrc, local: None });
     }
     let mut now = LocalTime::from_millis(1_000);
     let corpus = rtp_corpus()

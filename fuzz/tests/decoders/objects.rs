@@ -55,7 +55,8 @@ fn object_apply() {
     // The first byte says which object it is.
     let corpus = objects.iter().enumerate().map(|(place, (_, _, value))| [&[place as u8][..], value].concat());
     Target::new("object_apply", corpus).pieces(CBOR).one_in(8).run(|input| {
-        let settings = Settings { service: [10, 77, 0, 100].into(), index: NodeIndex(1), secret: [7; 32] };
+        let settings =
+            Settings { service: std::net::IpAddr::from([10, 77, 0, 100]).into(), index: NodeIndex(1), secret: [7; 32] };
         let mut pbx = Pbx::new(settings, configuration.clone(), Random::from_number(1));
         let mut now = Now { cluster: ClusterTime::from_millis(1_000_000), wall: WallTime(1_700_000_000_000_000) };
         let Some((place, value)) = input.split_first() else { return Outcome::Refused };

@@ -288,10 +288,11 @@ pub fn new_node(index: u8, now: Now) -> Node {
         timing: Timing::default(),
         restart: None,
         incarnation: Incarnation(0x1111_1111_1111_1111 * (u64::from(index) + 1)),
-        service: [10, 77, 0, 100].into(),
+        service: std::net::IpAddr::from([10, 77, 0, 100]).into(),
         secret: [7; 32],
         vrrp: None,
         level: base::Level::OWN,
+        tracks: Vec::new(),
     };
     let files = Files::from_iter([("sip.conf", SIP_CONF), ("extensions.conf", EXTENSIONS_CONF)]);
     let loaded = pbx::configuration::load(&files);

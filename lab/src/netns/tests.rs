@@ -46,6 +46,7 @@ fn hosts_hear_each_other_until_one_is_cut_off() {
     assert!(arrives(&a, &b, B, 5) >= 3, "the switch forwards again");
 }
 
+/// facts/linux.md: `sch_netem` may be absent; loss is made with nftables.
 #[test]
 fn loses_what_it_is_told_to_lose() {
     let network = Network::build(&[("a", A), ("b", B)]).expect("a network");

@@ -10,15 +10,16 @@ use tandem_lab::process::run;
 
 use crate::pair;
 use crate::root::{Root, build_package};
-use crate::unit::{UNIT_PATH, Unit, verify};
+use crate::unit::{INSTANCE_UNIT_PATH, UNIT_PATH, Unit, compare, verify};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Debug information alone is several times as much.
 const PROGRAM_BYTES_MAX: u64 = 40_000_000;
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 19] = [
     UNIT_PATH,
+    INSTANCE_UNIT_PATH,
     "usr/bin/tandem",
     "usr/lib/sysctl.d/30-tandem.conf",
     "usr/share/bash-completion/completions/tandem",
@@ -29,6 +30,7 @@ const FILES: [&str; 17] = [
     "usr/share/doc/tandem/examples/pbx/sip.conf",
     "usr/share/doc/tandem/examples/tandem.toml",
     "usr/share/doc/tandem/install.md",
+    "usr/share/doc/tandem/mutual-backup.md",
     "usr/share/doc/tandem/third-party-licenses.gz",
     "usr/share/fish/vendor_completions.d/tandem.fish",
     "usr/share/man/man1/tandem-serve.1.gz",
@@ -70,6 +72,7 @@ fn package_is_installed_serves_a_pair_and_is_purged() {
     has_files(&root);
     has_its_user(&root);
     let unit = Unit::read(&root.at(UNIT_PATH));
+    compare(&root.path);
     verify(&root.path, &folder.0);
     pair::serves(&root, &unit, &folder.0);
 

@@ -12,6 +12,9 @@ const VERIFY_LIMIT: Duration = Duration::from_secs(30);
 
 pub const UNIT_PATH: &str = "lib/systemd/system/tandem.service";
 
+/// Of one of several nodes.
+pub const INSTANCE_UNIT_PATH: &str = "lib/systemd/system/tandem@.service";
+
 /// Settings in the order of the file, those of all sections together.
 pub struct Unit {
     settings: Vec<(String, String)>,
@@ -48,13 +51,35 @@ impl Unit {
 /// systemd finds nothing to complain about. The units that it refers to are this machine's.
 pub fn verify(root: &Path, directory: &Path) {
     let program = root.join("usr/bin/tandem").display().to_string();
-    let text = fs::read_to_string(root.join(UNIT_PATH)).expect("the unit").replace("/usr/bin/tandem", &program);
-    let copy = directory.join("tandem.service");
-    fs::write(&copy, text).expect("a copy");
+    verify_one(&program, &root.join(UNIT_PATH), &directory.join("tandem.service"));
+    verify_one(&program, &root.join(INSTANCE_UNIT_PATH), &directory.join("tandem@north.service"));
+}
+
+/// The instance's unit differs from the other one where it says which node, and nowhere else.
+pub fn compare(root: &Path) {
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("a unit");
+    let (one, instance) = (read(UNIT_PATH), read(INSTANCE_UNIT_PATH));
+    assert_eq!(one.lines().count(), instance.lines().count());
+    let pairs = one.lines().zip(instance.lines()).skip(1);
+    let different: Vec<_> = pairs.filter(|(one, instance)| one != instance).map(|(_, instance)| instance).collect();
+    let expected = [
+        "Description=Tandem, an IP PBX that outlives its servers (%i)",
+        "ConditionPathExists=/etc/tandem/%i/tandem.toml",
+        "ExecStart=/usr/bin/tandem serve --config /etc/tandem/%i/tandem.toml",
+        "ExecReload=/usr/bin/tandem reload --config /etc/tandem/%i/tandem.toml",
+        "StateDirectory=tandem/%i",
+    ];
+    assert_eq!(different, expected);
+}
+
+fn verify_one(program: &str, unit: &Path, copy: &Path) {
+    let text = fs::read_to_string(unit).expect("the unit").replace("/usr/bin/tandem", program);
+    fs::write(copy, text).expect("a copy");
     let mut command = Command::new("systemd-analyze");
-    let told = output(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(&copy), "", VERIFY_LIMIT)
+    let told = output(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(copy), "", VERIFY_LIMIT)
         .expect("systemd-analyze");
     let words = String::from_utf8_lossy(&told.stderr);
-    let about_us: Vec<_> = words.lines().filter(|line| line.contains("tandem.service")).collect();
+    let about_us: Vec<_> =
+        words.lines().filter(|line| line.contains("tandem.service") || line.contains("tandem@")).collect();
     assert!(told.status.success() && about_us.is_empty(), "{words}");
 }

@@ -4,10 +4,12 @@
 //!
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names.
 
+mod addresses;
 mod audio;
 mod baresip;
 mod baresip_calls;
 mod capture;
+mod mutual;
 mod newcomer;
 mod pair;
 mod pairing;

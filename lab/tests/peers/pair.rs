@@ -97,16 +97,22 @@ impl Lab {
     /// Two hosts `a` and `b` whose files `prepare_files` writes into a directory for each; waits until they are a protected
     /// pair.
     pub fn of_two(prepare_files: impl FnOnce(&Network, &Path)) -> Self {
+        let mut lab = Self::of_nodes(&[("a", "a"), ("b", "b")], prepare_files);
+        lab.wait_protected();
+        lab
+    }
+
+    /// Nodes on the hosts `a` and `b`, each with the folder that `prepare_files` writes for it. They are started, no more.
+    pub fn of_nodes(places: &[(&str, &str)], prepare_files: impl FnOnce(&Network, &Path)) -> Self {
         let (network, directory, serial) = prepare(&[("a", NODE_A), ("b", NODE_B)], Attention::Waits);
         prepare_files(&network, &directory);
-        let node = |name: &str| {
-            let host = network.host(name).expect("a host");
-            Node::with_config(host, &binary(), &directory.join(name)).expect("a node")
+        let node = |(host, folder): &(&str, &str)| {
+            let host = network.host(host).expect("a host");
+            Node::with_config(host, &binary(), &directory.join(folder)).expect("a node")
         };
-        let nodes = vec![node("a"), node("b")];
+        let nodes = places.iter().map(node).collect();
         let mut lab = Self { nodes, network, directory, _serial: serial };
         lab.nodes.iter_mut().for_each(|node| node.start().expect("a node"));
-        lab.wait_protected();
         lab
     }
 

@@ -3,6 +3,7 @@
 
 mod adverts;
 mod keepalived;
+mod options;
 
 use std::net::Ipv4Addr;
 use std::thread;

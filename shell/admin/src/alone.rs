@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError, Telling};
+use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Telling};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -18,8 +18,10 @@ impl Config {
             state_dir: absolute(state_dir)?,
             pbx_dir: absolute(asterisk_dir)?,
             failback: Failback::Manual,
+            preempt_delay: PREEMPT_DELAY_DEFAULT,
             service: None,
             vrrp: None,
+            tracks: Vec::new(),
             peer: None,
             listen,
             telling: Telling::default(),

@@ -4,8 +4,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base::NodeIndex;
 use node::cluster::Failback;
@@ -13,16 +14,20 @@ use node::cluster::Failback;
 mod error;
 mod reader;
 mod sections;
+mod service;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod track;
 mod value;
 mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
+pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
+pub use track::{Subject, Track};
 
-pub use vrrp::Vrrp;
+pub use vrrp::{HmacKeyFile, Vrrp};
 
 use reader::Document;
 
@@ -38,6 +43,12 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Paths to the peer. More than a few add nothing, and each costs a heartbeat every 30 ms.
 pub const LINKS_MAX: usize = 8;
 
+/// The settling time before a failback: long enough to see that the node which came back stays.
+pub const PREEMPT_DELAY_DEFAULT: Duration = Duration::from_secs(20);
+
+/// As in keepalived.
+pub const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(1_000);
+
 /// What a node is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -50,29 +61,20 @@ pub struct Config {
     /// Absolute. Asterisk's files.
     pub pbx_dir: PathBuf,
     pub failback: Failback,
+    /// How long the preferred node is in step before the role goes back to it.
+    pub preempt_delay: Duration,
     /// `None`: the machine's own addresses are used as they are.
     pub service: Option<Service>,
     /// `None`: no other router shares the service address.
     pub vrrp: Option<Vrrp>,
+    /// What decides, besides heartbeats, how well a node can serve.
+    pub tracks: Vec<Track>,
     /// `None`: a single node.
     pub peer: Option<Peer>,
     /// Where SIP listens, instead of what the PBX's files say.
     pub listen: Option<SocketAddr>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
-}
-
-/// The address that moves between the nodes, and who should have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    pub address: IpAddr,
-    /// Of the subnet that the address is in. It only informs: the address is added as a /32 or /128.
-    pub prefix_bits: u8,
-    pub interface: String,
-    /// The VRRP group, 1 to 255.
-    pub vrid: u8,
-    /// Who is active when both are well: the greater one. 1 to 254.
-    pub priority: u8,
 }
 
 /// The other node of the pair.

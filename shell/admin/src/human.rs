@@ -1,6 +1,6 @@
 //! Owns the human forms of a node's answers: what an operator has to see first comes first.
 
-use node::{CallLine, ForeignLine, PeerLine, PhoneLine, VrrpLine};
+use node::{CallLine, ForeignLine, PeerLine, PhoneLine, TrackLine, VrrpLine};
 
 use crate::status::NodeStatus;
 
@@ -29,6 +29,9 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     line("peer", status.peer.as_ref().map_or("none configured".into(), peer));
     if let Some(vrrp) = &status.vrrp {
         line("vrrp", self::vrrp(vrrp));
+    }
+    if !status.tracks.is_empty() {
+        line("priority", format!("{}; {}", status.priority, tracks(&status.tracks)));
     }
     line("phones", status.registrations.to_string());
     line("calls", status.calls.to_string());
@@ -121,6 +124,19 @@ fn vrrp(vrrp: &VrrpLine) -> String {
         format!("; {address} is active{claims}, priority {priority}{outranks}")
     };
     foreign.iter().map(other).fold(ours, |text, other| text + &other)
+}
+
+/// What fails, with what it costs; what is well only by its name.
+fn tracks(tracks: &[TrackLine]) -> String {
+    let text = |line: &TrackLine| {
+        let name = printable(&line.name);
+        match line.state.as_str() {
+            "failing" => format!("{name} FAILS and subtracts {}", line.subtracts),
+            "fault" => format!("{name} FAILS, so this node is not to serve"),
+            state => format!("{name} is {}", printable(state)),
+        }
+    };
+    tracks.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn peer(peer: &PeerLine) -> String {

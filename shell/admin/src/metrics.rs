@@ -96,6 +96,7 @@ impl Metrics {
         set(&gauge!("tandem_holds_address"), flag(status.address.is_some()));
         set(&gauge!("tandem_drained"), flag(status.drain.is_some()));
         set(&gauge!("tandem_level"), f64::from(status.level));
+        set(&gauge!("tandem_priority"), f64::from(status.priority));
         if let Some(peer) = &status.peer {
             set(&gauge!("tandem_peer_up"), flag(peer.up));
             set(&gauge!("tandem_peer_in_step"), flag(peer.in_step));
@@ -134,6 +135,7 @@ fn describe() {
     describe_gauge!("tandem_records_waiting", "Call records that not every store has yet");
     describe_gauge!("tandem_log_entries", "Number of the last entry of the log");
     describe_gauge!("tandem_journal_entries", "Number of the last entry that the journal has written");
+    describe_gauge!("tandem_priority", "Priority less what fails of what is tracked");
     describe_gauge!("tandem_holds_address", "1 when the service address is on this machine");
     describe_gauge!("tandem_drained", "1 while an operator wants this node out of service");
     describe_gauge!("tandem_level", "What the pair writes into its log: what the older of its two programs can read");

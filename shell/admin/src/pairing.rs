@@ -43,6 +43,9 @@ pub enum PairingError {
     NoInterface { interface: String },
     #[error("there is no pair in {}: it has no section [peer]", path.display())]
     NoPeer { path: PathBuf },
+    #[error("{} has several service addresses, which an invitation does not carry: copy the file to the other machine by \
+             hand, and exchange `local` and `remote`", path.display())]
+    SeveralAddresses { path: PathBuf },
     #[error("read what was typed")]
     Input(#[source] io::Error),
     #[error("ask this machine for its addresses")]
@@ -208,6 +211,9 @@ impl Invitation {
         let (Some(service), Some(peer)) = (&config.service, &config.peer) else {
             return Err(PairingError::NoPeer { path: path.to_owned() });
         };
+        if !service.further.is_empty() {
+            return Err(PairingError::SeveralAddresses { path: path.to_owned() });
+        }
         Ok(Self {
             key,
             inviter: config.name.clone(),

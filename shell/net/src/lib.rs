@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod echo;
 pub mod key;
 pub mod link;
 pub mod neighbours;
@@ -10,4 +11,5 @@ pub mod parent;
 pub mod realtime;
 pub mod rtp;
 pub mod sockets;
+pub mod track;
 pub mod vrrp;

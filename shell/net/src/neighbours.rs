@@ -1,12 +1,15 @@
-//! Telling the neighbours on an Ethernet that the service address has moved (RFC 826, RFC 5227 section 3).
+//! Telling the neighbours on an Ethernet that the service address has moved: gratuitous ARP (RFC 826, RFC 5227 section
+//! 3) and unsolicited neighbour advertisements (RFC 4861 section 7.2.6, in `discovery`).
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
 use crate::netlink::{Addresses, NetlinkError};
+
+mod discovery;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -32,8 +35,15 @@ pub enum NeighboursError {
         #[source]
         source: io::Error,
     },
-    #[error("send an ARP packet")]
+    #[error("tell the neighbours")]
     Send(#[source] io::Error),
+}
+
+impl NeighboursError {
+    /// The interface is down: a virtual link comes up a moment after the decision to serve.
+    pub fn is_down(&self) -> bool {
+        matches!(self, Self::Send(error) if error.raw_os_error() == Some(libc::ENETDOWN))
+    }
 }
 
 /// A packet socket on one interface.
@@ -55,27 +65,35 @@ impl Neighbours {
         Ok(Self { socket, hardware })
     }
 
-    /// Broadcasts a gratuitous ARP request and a gratuitous reply: some neighbours heed only one of them.
-    pub fn announce(&self, service: Ipv4Addr) -> Result<(), NeighboursError> {
-        self.send(OPERATION_REQUEST, service, [0; 6], service)?;
-        self.send(OPERATION_REPLY, service, self.hardware, service)
+    /// IPv4: broadcasts a gratuitous ARP request and a gratuitous reply, because some neighbours heed only one of them.
+    /// IPv6: one unsolicited advertisement to all nodes, which overrides what they know.
+    pub fn announce(&self, service: IpAddr) -> Result<(), NeighboursError> {
+        match service {
+            IpAddr::V4(service) => {
+                self.send(&frame(OPERATION_REQUEST, self.hardware, service, [0; 6], service))?;
+                self.send(&frame(OPERATION_REPLY, self.hardware, service, self.hardware, service))
+            }
+            IpAddr::V6(service) => self.send(&discovery::advertisement(self.hardware, service)),
+        }
     }
 
-    /// Broadcasts an ARP request from the service address for each party, which makes that party learn our Ethernet
-    /// address even when it ignores gratuitous ARP (RFC 826: who is asked merges the asker first).
-    pub fn ask(&self, service: Ipv4Addr, parties: &[Ipv4Addr]) -> Result<(), NeighboursError> {
-        parties.iter().try_for_each(|party| self.send(OPERATION_REQUEST, service, [0; 6], *party))
+    /// Asks for each party of the address's family in the name of the service address, which makes that party learn our
+    /// Ethernet address even when it ignores what is announced (RFC 826: who is asked merges the asker first; RFC 4861
+    /// section 7.2.3: so does who is solicited).
+    pub fn ask(&self, service: IpAddr, parties: &[IpAddr]) -> Result<(), NeighboursError> {
+        parties.iter().try_for_each(|party| match (service, *party) {
+            (IpAddr::V4(service), IpAddr::V4(party)) => {
+                self.send(&frame(OPERATION_REQUEST, self.hardware, service, [0; 6], party))
+            }
+            (IpAddr::V6(service), IpAddr::V6(party)) => {
+                self.send(&discovery::solicitation(self.hardware, service, party))
+            }
+            _ => Ok(()),
+        })
     }
 
-    fn send(
-        &self,
-        operation: u16,
-        sender: Ipv4Addr,
-        target_hardware: [u8; 6],
-        target: Ipv4Addr,
-    ) -> Result<(), NeighboursError> {
-        let frame = frame(operation, self.hardware, sender, target_hardware, target);
-        self.socket.send(&frame).map(drop).map_err(NeighboursError::Send)
+    fn send(&self, frame: &[u8]) -> Result<(), NeighboursError> {
+        self.socket.send(frame).map(drop).map_err(NeighboursError::Send)
     }
 }
 

@@ -20,6 +20,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use thiserror::Error;
 
 mod events;
+mod virtual_link;
 
 pub use events::{NetworkEvent, Subscription, subscribe};
 

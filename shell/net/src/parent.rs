@@ -20,6 +20,7 @@ pub mod decide;
 mod driver;
 mod held;
 pub mod message;
+mod service;
 mod systemd;
 
 pub use daemon_side::{Inheritance, ParentHandle, ParentHandleError};
@@ -35,6 +36,17 @@ pub struct ServiceAddress {
     pub address: IpAddr,
 }
 
+/// A second Ethernet address for the virtual router's addresses (RFC 9568 section 7.3): a link that exists while the node
+/// runs and is up while it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualInterface {
+    /// Service addresses name it as their interface.
+    pub name: String,
+    /// The interface that it is on.
+    pub lower: String,
+    pub hardware: [u8; 6],
+}
+
 /// One path to the peer, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkPath {
@@ -47,8 +59,9 @@ pub struct ParentConfig {
     /// What to start; `/proc/self/exe` is this very program.
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
-    /// `None` on a single machine without a service address.
-    pub service: Option<ServiceAddress>,
+    /// Held together or not at all; empty on a single machine without a service address.
+    pub services: Vec<ServiceAddress>,
+    pub virtual_interface: Option<VirtualInterface>,
     /// Where farewells go; empty without a peer.
     pub links: Vec<LinkPath>,
     /// Signs farewells; needed when there are links.
@@ -61,6 +74,14 @@ pub enum ParentError {
     Signals(#[source] io::Error),
     #[error("use rtnetlink")]
     Netlink(#[source] NetlinkError),
+    #[error("another tandem on this machine serves {address}: each needs service addresses of its own")]
+    AlreadyServed { address: IpAddr },
+    #[error("reserve the service address {address}")]
+    Reserve {
+        address: IpAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("start the daemon {program}")]
     Start {
         program: PathBuf,

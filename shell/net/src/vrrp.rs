@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::netlink::{Addresses, InterfaceAddress, NetlinkError};
 
+pub mod hmac;
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +60,7 @@ pub struct VrrpSocket {
 }
 
 impl VrrpSocket {
-    /// A nonblocking socket of the family of `group`, which it joins when `multicast` is wanted. Needs CAP_NET_RAW.
+    /// A nonblocking socket of the family of `group`, which it joins when it is to hear `multicast`. Needs CAP_NET_RAW.
     pub fn open(interface: &str, group: IpAddr, multicast: bool) -> Result<Self, OpenError> {
         let at = |operation| move |source| OpenError { interface: interface.to_owned(), operation, source };
         let found = Addresses::open().and_then(|mut addresses| addresses.interface_index(interface));
@@ -124,9 +125,9 @@ impl AsFd for VrrpSocket {
 fn prepare_v4(socket: &Socket, group: Ipv4Addr, index: u32, multicast: bool) -> io::Result<()> {
     socket.set_ttl_v4(TTL)?;
     socket.set_tos_v4(CLASS_INTERNETWORK_CONTROL)?;
+    socket.set_multicast_ttl_v4(TTL)?;
+    socket.set_multicast_loop_v4(false)?;
     if multicast {
-        socket.set_multicast_ttl_v4(TTL)?;
-        socket.set_multicast_loop_v4(false)?;
         socket.join_multicast_v4_n(&group, &socket2::InterfaceIndexOrAddress::Index(index))?;
     }
     Ok(())
@@ -137,10 +138,10 @@ fn prepare_v6(socket: &Socket, group: Ipv6Addr, index: u32, multicast: bool) -> 
     socket.set_tclass_v6(CLASS_INTERNETWORK_CONTROL)?;
     socket.set_recv_hoplimit_v6(true)?;
     setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    socket.set_multicast_hops_v6(TTL)?;
+    socket.set_multicast_loop_v6(false)?;
+    socket.set_multicast_if_v6(index)?;
     if multicast {
-        socket.set_multicast_hops_v6(TTL)?;
-        socket.set_multicast_loop_v6(false)?;
-        socket.set_multicast_if_v6(index)?;
         socket.join_multicast_v6(&group, index)?;
     }
     Ok(())

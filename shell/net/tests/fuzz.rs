@@ -1,11 +1,12 @@
-//! Damaged datagrams between two links, and damaged messages on the channel between parent and daemon: nothing panics,
-//! nothing forged is believed, and the next honest message arrives.
+//! Damaged datagrams between two links, damaged signed adverts, and damaged messages on the channel between parent and
+//! daemon: nothing panics, nothing forged is believed, and the next honest message arrives.
 
-use base::{Incarnation, LocalTime, Random};
+use base::{Incarnation, LocalTime, Random, WallTime};
 use fuzz::{Outcome, Target};
 use tandem_net::channel::Channel;
 use tandem_net::key::PairKey;
 use tandem_net::link::{Link, Received, farewell};
+use tandem_net::vrrp::hmac::{Authenticator, HmacKey};
 
 #[global_allocator]
 static ALLOCATOR: fuzz::Counting = fuzz::Counting;
@@ -122,6 +123,21 @@ fn net_link() {
             );
         }
         Outcome::from(matches!(received, Received::Reply(_)))
+    });
+}
+
+/// Nobody without the key makes an advert that is believed.
+#[test]
+fn net_vrrp_hmac() {
+    let wall = WallTime(1_700_000_000_000_000);
+    let authenticator = || Authenticator::new(HmacKey::parse(1, &"0f".repeat(32)).unwrap(), Default::default());
+    let source = [10, 77, 0, 11].into();
+    let adverts = [&b"\x31\x0a\x96\x01\x00\x64\x12\x34\x0a\x4d\x00\x64"[..], b"\x31\x0a\x96\x00\x00\x64\x12\x34"];
+    let honest: Vec<Vec<u8>> = adverts.iter().map(|advert| authenticator().seal(wall, source, advert)).collect();
+    Target::new("net_vrrp_hmac", honest.clone()).at_most(1_024).allocates(4, 4_096).takes_anything().run(|input| {
+        let opened = authenticator().open(wall, source, input).map(<[u8]>::len);
+        assert!(opened.is_err() || honest.iter().any(|it| it == input), "a forged advert");
+        Outcome::of(&opened)
     });
 }
 

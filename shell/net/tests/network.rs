@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use common::{INTERFACE, OTHER, in_namespace, ip};
 use socket2::{Domain, Protocol, Socket, Type};
+use tandem_net::echo::Echo;
 use tandem_net::neighbours::Neighbours;
 use tandem_net::netlink::{Addresses, InterfaceAddress, NetlinkError, NetworkEvent, subscribe};
+use tandem_net::sockets::{UdpOptions, bind_udp};
 
 const SERVICE: &str = "10.77.0.100";
 
@@ -103,6 +105,8 @@ fn changes_are_reported() {
     });
 }
 
+/// facts/linux.md: some switches and phones ignore gratuitous ARP: an ARP request from the service address to each
+/// on-link peer works everywhere, and warms the neighbour table of both.
 #[test]
 fn neighbours_hear_who_has_the_address() {
     in_namespace(|| {
@@ -114,9 +118,9 @@ fn neighbours_hear_who_has_the_address() {
         listener.bind_device(Some(OTHER.as_bytes())).unwrap();
         let neighbours = Neighbours::open(INTERFACE).unwrap();
         let IpAddr::V4(service) = service() else { unreachable!() };
-        let party = [10, 77, 0, 21].into();
-        neighbours.announce(service).unwrap();
-        neighbours.ask(service, &[party]).unwrap();
+        let party = std::net::Ipv4Addr::new(10, 77, 0, 21);
+        neighbours.announce(service.into()).unwrap();
+        neighbours.ask(service.into(), &[party.into(), "2001:db8::21".parse().unwrap()]).unwrap();
         // Operation and the address asked about, of the three packets that came from the service address.
         let mut seen = Vec::new();
         while seen.len() < 3 {
@@ -132,5 +136,145 @@ fn neighbours_hear_who_has_the_address() {
             }
         }
         assert_eq!(seen, [(1, service), (2, service), (1, party)]);
+    });
+}
+
+/// RFC 4861 section 7.2.6: who knew another node's hardware address replaces it. Whom we ask learns it, too.
+#[test]
+fn version_6_neighbours_hear_who_has_the_address() {
+    in_namespace(|| {
+        let service: IpAddr = "2001:db8::100".parse().unwrap();
+        let party: IpAddr = "2001:db8::21".parse().unwrap();
+        let hardware = Addresses::open().unwrap().hardware_address(INTERFACE).unwrap().unwrap();
+        let hardware = hardware.map(|byte| format!("{byte:02x}")).join(":");
+        ip(&format!("-6 addr add {party}/64 dev {OTHER} nodad"));
+        let known = |expected: &str| {
+            let until = Instant::now() + Duration::from_secs(5);
+            loop {
+                let shown =
+                    std::process::Command::new("ip").args(["-6", "neigh", "show", "dev", OTHER]).output().unwrap();
+                let shown = String::from_utf8(shown.stdout).unwrap();
+                let entry = shown.lines().find(|line| line.starts_with("2001:db8::100 ")).unwrap_or_default();
+                if entry.contains(expected) {
+                    return;
+                }
+                assert!(Instant::now() < until, "{expected} is not what is known: {shown}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let neighbours = Neighbours::open(INTERFACE).unwrap();
+        ip(&format!("-6 neigh replace {service} lladdr 02:00:00:00:00:99 nud reachable dev {OTHER}"));
+        known("02:00:00:00:00:99");
+        neighbours.announce(service).unwrap();
+        known(&hardware);
+        ip(&format!("-6 neigh replace {service} lladdr 02:00:00:00:00:99 nud reachable dev {OTHER}"));
+        known("02:00:00:00:00:99");
+        neighbours.ask(service, &[party]).unwrap();
+        known(&hardware);
+    });
+}
+
+/// facts/vrrp.md, issue (8) of its users: with a macvlan the base address stays reachable, because each interface answers
+/// for its own addresses only.
+#[test]
+fn a_virtual_link_has_the_virtual_routers_hardware_address() {
+    in_namespace(|| {
+        let link = "tandem4.10";
+        let mut addresses = Addresses::open().unwrap();
+        let hardware = [0, 0, 0x5e, 0, 1, 10];
+        for _ in 0..2 {
+            addresses.add_virtual_link(link, INTERFACE, hardware).unwrap();
+        }
+        addresses.speak_for_own_addresses(link).unwrap();
+        addresses.speak_for_own_addresses(INTERFACE).unwrap();
+        assert_eq!(addresses.hardware_address(link).unwrap(), Some(hardware));
+        assert!(!addresses.carrier(link).unwrap(), "it is down at first");
+        for interface in [link, INTERFACE] {
+            for (setting, expected) in [("arp_ignore", "1"), ("arp_announce", "2")] {
+                let path = format!("/proc/sys/net/ipv4/conf/{interface}/{setting}");
+                assert_eq!(std::fs::read_to_string(path).unwrap().trim(), expected, "{setting} of {interface}");
+            }
+        }
+        addresses.add(link, service(), 32, None).unwrap();
+        addresses.set_link_up(link, true).unwrap();
+        assert!(addresses.carrier(link).unwrap());
+        let listed: Vec<IpAddr> = addresses.list(link).unwrap().into_iter().map(|entry| entry.address).collect();
+        assert_eq!(listed, [service()], "it has made no address of its own");
+        addresses.set_link_up(link, false).unwrap();
+        assert!(!addresses.carrier(link).unwrap());
+        addresses.remove_link(link).unwrap();
+        addresses.remove_link(link).unwrap();
+        assert!(matches!(addresses.carrier(link), Err(NetlinkError::NoInterface(_))));
+    });
+}
+
+/// facts/linux.md: a service address added as /24 before the node's own address in that subnet becomes the primary one, and
+/// its end takes both; as a /32 it is nobody's primary.
+#[test]
+fn a_service_address_takes_no_other_with_it() {
+    in_namespace(|| {
+        ip(&format!("addr del 10.77.0.11/24 dev {INTERFACE}"));
+        let mut addresses = Addresses::open().unwrap();
+        addresses.add(INTERFACE, service(), 32, None).unwrap();
+        ip(&format!("addr add 10.77.0.11/24 dev {INTERFACE}"));
+        assert!(addresses.remove(INTERFACE, service(), 32).unwrap());
+        assert!(addresses.has(INTERFACE, "10.77.0.11".parse().unwrap()).unwrap());
+    });
+}
+
+/// facts/linux.md: UDP sockets bound with IP_FREEBIND to an absent address receive as soon as the address is added; once it
+/// is removed, sends from it fail with ENETUNREACH. That is a fence. IPv6 has none: there the kernel sends on.
+#[test]
+fn a_socket_of_an_address_works_while_the_address_is_there() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        for (service, own, prefix) in [("10.77.0.100", "10.77.0.11", 32), ("2001:db8::100", "2001:db8::11", 128)] {
+            if prefix == 128 {
+                ip(&format!("-6 addr add {own}/64 dev {INTERFACE} nodad"));
+            }
+            let (service, own): (IpAddr, IpAddr) = (service.parse().unwrap(), own.parse().unwrap());
+            let options = UdpOptions { freebind: true, ..UdpOptions::default() };
+            let socket = bind_udp((service, 5060).into(), options).unwrap();
+            let other = std::net::UdpSocket::bind((own, 0)).unwrap();
+            other.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let to = other.local_addr().unwrap();
+            let fenced = |bytes: &[u8]| {
+                let error = socket.send_to(bytes, to).err().and_then(|error| error.raw_os_error());
+                assert!(prefix == 128 || error == Some(libc::ENETUNREACH), "{error:?}");
+            };
+            fenced(b"before");
+            addresses.add(INTERFACE, service, prefix, None).unwrap();
+            let until = Instant::now() + Duration::from_secs(5);
+            let mut bytes = [0; 10];
+            while socket.recv(&mut bytes).is_err() {
+                assert!(Instant::now() < until, "nothing arrives at {service}");
+                // The kernel takes a moment to make the route of an IPv6 address.
+                other.send_to(b"in", (service, 5060)).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            socket.send_to(b"out", to).unwrap();
+            let mut from = None;
+            while from.is_none() || bytes[..3] != *b"out" {
+                from = Some(other.recv_from(&mut bytes).unwrap().1);
+            }
+            assert_eq!(from, Some((service, 5060).into()), "packets leave from the service address");
+            addresses.remove(INTERFACE, service, prefix).unwrap();
+            fenced(b"after");
+        }
+    });
+}
+
+#[test]
+fn a_gateway_answers_or_does_not() {
+    in_namespace(|| {
+        ip("addr add 2001:db8::12/64 dev lo nodad");
+        for (there, absent) in [("10.77.0.12", "10.77.0.99"), ("2001:db8::12", "2001:db9::99")] {
+            let mut there = Echo::open(there.parse().unwrap(), 7).unwrap();
+            let mut absent = Echo::open(absent.parse().unwrap(), 7).unwrap();
+            for _ in 0..3 {
+                assert!(there.ask(Duration::from_secs(5)).unwrap());
+                assert!(!absent.ask(Duration::from_millis(20)).unwrap());
+            }
+        }
     });
 }

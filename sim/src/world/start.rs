@@ -100,10 +100,11 @@ impl World {
             timing: Timing::default(),
             restart: resume.map(|epoch| ResumeActive { epoch }),
             incarnation,
-            service: SERVICE.into(),
+            service: std::net::IpAddr::from(SERVICE).into(),
             secret: self.secret,
             vrrp: None,
             level: of.level,
+            tracks: Vec::new(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());

@@ -1,6 +1,6 @@
 //! The UDP sockets that phones talk to.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use miette::{Result, miette};
 use pbx::configuration::Configuration;
@@ -12,13 +12,13 @@ use crate::setup::Setup;
 pub struct SipSockets(Vec<(SocketAddr, UdpSocket)>);
 
 impl SipSockets {
-    /// Opens what the files ask for; the unspecified address means the service address.
+    /// Opens what the files ask for; the unspecified address of either family means every service address.
     pub fn open(setup: &Setup, configuration: &Configuration, held: &mut Held) -> Result<Self> {
         let mut addresses: Vec<SocketAddr> = match setup.listen {
-            Some(listen) => vec![SocketAddr::new(setup.service, listen.port())],
+            Some(listen) => vec![SocketAddr::new(setup.service.first(), listen.port())],
             None => {
                 let transports = configuration.general.transports.iter();
-                transports.map(|it| SocketAddr::new(own(setup, it.bind), it.port)).collect()
+                transports.flat_map(|it| own(setup, it.bind).map(move |own| SocketAddr::new(own, it.port))).collect()
             }
         };
         addresses.sort_unstable();
@@ -49,6 +49,7 @@ impl SipSockets {
     }
 }
 
-fn own(setup: &Setup, bind: std::net::IpAddr) -> std::net::IpAddr {
-    if bind.is_unspecified() { setup.service } else { bind }
+fn own(setup: &Setup, bind: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let all = setup.service.addresses().filter(move |_| bind.is_unspecified()).map(|own| own.address);
+    all.chain(Some(bind).filter(|bind| !bind.is_unspecified()))
 }

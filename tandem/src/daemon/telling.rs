@@ -9,6 +9,7 @@ use admin::metrics::{AudioNumbers, LinkNumbers, Metrics, MetricsError};
 use base::{LocalTime, WallTime};
 use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
+use node::cluster::track::Cost;
 use node::{Status, Tell};
 
 use crate::doctor::chain;
@@ -59,6 +60,7 @@ impl Telling {
         match tell {
             Tell::Unprotected { .. } | Tell::Trouble(_) => tracing::warn!("{tell}"),
             Tell::Vrrp(notice) if notice.is_trouble() => tracing::warn!("{tell}"),
+            Tell::Track(notice) if notice.costs != Cost::Nothing => tracing::warn!("{tell}"),
             Tell::SaidAgain { calls: 0 } => {}
             _ => tracing::info!("{tell}"),
         }

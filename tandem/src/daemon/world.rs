@@ -1,8 +1,8 @@
 //! Carries out what the node wants done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -13,8 +13,6 @@ use base::LocalTime;
 use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
 use net::link::Link;
-use net::neighbours::Neighbours;
-use net::netlink::{Addresses, Subscription};
 use net::parent::{HeldSocket, ParentHandle};
 use net::rtp::RtpThreads;
 use net::sockets::{UdpOptions, bind_udp};
@@ -23,6 +21,7 @@ use node::{Action, Answer};
 use storage::{CdrStore, Journal};
 
 use super::inbox::InboxSender;
+use super::interfaces::Interfaces;
 use super::sip_sockets::SipSockets;
 use super::telling::Telling;
 use super::virtual_router::VirtualRouter;
@@ -45,6 +44,14 @@ impl PeerLink {
     /// Lost is lost: heartbeats come again, and so do the log's segments.
     pub fn send(&self, bytes: &[u8]) {
         let _ = self.socket.send_to(bytes, self.link.remote());
+    }
+}
+
+/// What the parent calls a media socket: a former life may have had the port on another address.
+fn rtp_name(local: Option<IpAddr>, port: u16) -> String {
+    match local {
+        None => format!("rtp/{port}"),
+        Some(own) => format!("rtp/{}", SocketAddr::new(own, port)),
     }
 }
 
@@ -71,9 +78,9 @@ impl Held {
         self.take_or_bind(format!("link/{address}"), address, options)
     }
 
-    fn rtp_socket(&mut self, address: SocketAddr) -> Result<UdpSocket> {
+    fn rtp_socket(&mut self, local: Option<IpAddr>, address: SocketAddr) -> Result<UdpSocket> {
         let options = UdpOptions { freebind: true, dscp: Some(DSCP_VOICE), receive_buffer_bytes: None };
-        self.take_or_bind(format!("rtp/{}", address.port()), address, options)
+        self.take_or_bind(rtp_name(local, address.port()), address, options)
     }
 
     fn take_or_bind(&mut self, name: String, address: SocketAddr, options: UdpOptions) -> Result<UdpSocket> {
@@ -96,30 +103,23 @@ pub struct World {
     pub sip: SipSockets,
     /// `None` where no other routers are told of us.
     pub virtual_router: Option<VirtualRouter>,
+    pub interfaces: Interfaces,
     /// The node has stopped as it was asked to.
     pub stopped: bool,
     pub telling: Telling,
     held: Held,
     rtp: RtpThreads,
     packets_seen: u64,
-    open_ports: BTreeSet<u16>,
+    /// With the address that each is on, as the port says it.
+    open_ports: BTreeMap<u16, Option<IpAddr>>,
     journal: Journal,
     cdr: CdrStore,
     sender: InboxSender,
     replies: BTreeMap<u64, Sender<Answer>>,
     next_reply: u64,
     pbx_dir: PathBuf,
+    /// The first one, of ports that say no other.
     service: IpAddr,
-    interface: Option<Interface>,
-}
-
-struct Interface {
-    name: String,
-    addresses: Addresses,
-    /// Tells at once when a link changes, long before a heartbeat is missed.
-    changes: Option<Subscription>,
-    neighbours: Option<Neighbours>,
-    carrier: bool,
 }
 
 impl World {
@@ -135,38 +135,24 @@ impl World {
         held: Held,
         telling: Telling,
     ) -> Result<Self> {
-        let interface = match &setup.interface {
-            Some(name) => Some(Interface {
-                name: name.clone(),
-                addresses: Addresses::open().into_diagnostic()?,
-                changes: net::netlink::subscribe()
-                    .inspect_err(|error| tracing::warn!(%error, "a lost carrier is noticed late"))
-                    .ok(),
-                neighbours: Neighbours::open(name)
-                    .inspect_err(|error| tracing::warn!(%error, "neighbours cannot be told that the address moved"))
-                    .ok(),
-                carrier: true,
-            }),
-            None => None,
-        };
         Ok(Self {
             links,
             sip,
             virtual_router: VirtualRouter::open(setup)?,
+            interfaces: Interfaces::open(setup)?,
             stopped: false,
             telling,
             held,
             rtp,
             packets_seen: 0,
-            open_ports: BTreeSet::new(),
+            open_ports: BTreeMap::new(),
             journal,
             cdr,
             sender,
             replies: BTreeMap::new(),
             next_reply: 1,
             pbx_dir: setup.pbx_dir.clone(),
-            service: setup.service,
-            interface,
+            service: setup.service.first(),
         })
     }
 
@@ -189,7 +175,7 @@ impl World {
             }
             Action::PeerSend { link, bytes } => self.peer_send(link, &bytes),
             Action::SendVrrp { source, destination, bytes } => {
-                if let Some(router) = &self.virtual_router {
+                if let Some(router) = &mut self.virtual_router {
                     router.send(source, destination, &bytes);
                 }
             }
@@ -204,7 +190,7 @@ impl World {
             Action::Claim { epoch } => self.held.parent.claim(epoch).into_diagnostic()?,
             Action::Yield => self.held.parent.yield_address().into_diagnostic()?,
             Action::TellNeighbours { parties } => {
-                self.tell_neighbours(&parties);
+                self.interfaces.tell_neighbours(&parties);
                 self.telling.neighbours_told();
             }
             Action::JournalAppend { position, bytes } => self.journal.append(position, local_now(), bytes),
@@ -284,26 +270,12 @@ impl World {
         }
     }
 
-    /// What wakes the loop when a link changes.
-    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
-        self.interface.as_ref()?.changes.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Something about links has changed since this was last asked.
-    pub fn links_changed(&mut self) -> bool {
-        let changes = self.interface.as_mut().and_then(|interface| interface.changes.as_mut());
-        changes.is_some_and(|changes| !changes.events().is_empty())
-    }
-
-    /// Whether the interface has a carrier, when that is news.
+    /// Whether every interface has a carrier, when that is news.
     pub fn carrier_changed(&mut self) -> Option<bool> {
-        let interface = self.interface.as_mut()?;
-        let up = interface.addresses.carrier(&interface.name).unwrap_or(false);
-        (up != interface.carrier).then(|| {
-            interface.carrier = up;
-            let text = format!("{} has {} carrier", interface.name, if up { "a" } else { "no" });
-            self.telling.event(Event::new("carrier", text).with("up", up));
-            up
+        let telling = &self.telling;
+        self.interfaces.carrier_changed(|interface, up| {
+            let text = format!("{interface} has {} carrier", if up { "a" } else { "no" });
+            telling.event(Event::new("carrier", text).with("interface", interface).with("up", up));
         })
     }
 
@@ -322,39 +294,24 @@ impl World {
     }
 
     fn open_port(&mut self, port: Port) {
-        let number = port.port;
+        let (number, local) = (port.port, port.local);
+        let own = local.unwrap_or(self.service);
         let open = || -> Result<()> {
-            let rtp = self.held.rtp_socket(SocketAddr::new(self.service, number))?;
-            let rtcp = self.held.rtp_socket(SocketAddr::new(self.service, number.saturating_add(1)))?;
+            let rtp = self.held.rtp_socket(local, SocketAddr::new(own, number))?;
+            let rtcp = self.held.rtp_socket(local, SocketAddr::new(own, number.saturating_add(1)))?;
             self.rtp.open(port, OwnedFd::from(rtp), OwnedFd::from(rtcp)).into_diagnostic()
         };
         match open() {
-            Ok(()) => drop(self.open_ports.insert(number)),
+            Ok(()) => drop(self.open_ports.insert(number, local)),
             Err(error) => tracing::error!(port = number, "a media port could not be opened: {error}"),
         }
     }
 
     fn close_port(&mut self, port: u16) {
         self.rtp.close(port);
-        if self.open_ports.remove(&port) {
-            self.held.release(&format!("rtp/{port}"));
-            self.held.release(&format!("rtp/{}", port.saturating_add(1)));
-        }
-    }
-
-    fn tell_neighbours(&self, parties: &[IpAddr]) {
-        let neighbours = self.interface.as_ref().and_then(|interface| interface.neighbours.as_ref());
-        let (Some(neighbours), IpAddr::V4(service)) = (neighbours, self.service) else { return };
-        let parties: Vec<_> = parties
-            .iter()
-            .filter_map(|party| match party {
-                IpAddr::V4(party) => Some(*party),
-                IpAddr::V6(_) => None,
-            })
-            .collect();
-        let told = neighbours.announce(service).and_then(|()| neighbours.ask(service, &parties));
-        if let Err(error) = told {
-            tracing::warn!(%error, "neighbours were not told that the address is here");
+        if let Some(local) = self.open_ports.remove(&port) {
+            self.held.release(&rtp_name(local, port));
+            self.held.release(&rtp_name(local, port.saturating_add(1)));
         }
     }
 

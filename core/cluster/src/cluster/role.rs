@@ -50,18 +50,26 @@ impl Cluster {
         }
     }
 
-    /// When the role is handed over without an operator: because we have no carrier, or because the peer has settled and
-    /// has the greater priority, or an operator wants us out.
+    /// When the role is handed over without an operator: because we cannot serve, because the peer is the better one by
+    /// what the nodes track, or because the peer has settled and has the greater priority, or an operator wants us out.
     pub(super) fn failback_deadline(&self) -> Option<LocalTime> {
         let since = self.in_step_since.filter(|_| self.may_hand_over().is_ok())?;
-        let preferred = self.peer.view.priority > self.settings.priority && !self.peer.view.drain.is_on();
-        if !self.carrier {
-            Some(since + self.settings.timing.hand_over_wait)
-        } else if self.is_out_beside_peer() || (preferred && self.settings.failback == Failback::Automatic) {
-            Some(since + self.settings.timing.settle)
-        } else {
-            None
+        let timing = &self.settings.timing;
+        if !self.is_able() {
+            return Some(since + timing.hand_over_wait);
         }
+        if self.is_out_beside_peer() {
+            return Some(since + timing.settle);
+        }
+        if self.peer.view.drain.is_on() {
+            return None;
+        }
+        // What fails here and not there is no matter of taste, so that it moves the role whatever failback says.
+        let worse = self.worse_since.map(|worse| since.max(worse) + timing.track_settle);
+        let automatic = self.settings.failback == Failback::Automatic;
+        let preferred =
+            self.outranked_since.filter(|_| automatic).map(|preferred| since.max(preferred) + timing.settle);
+        [worse, preferred].into_iter().flatten().min()
     }
 
     /// A heartbeat of ours that is long overdue means that we did not run: what the peer sent meanwhile may still be
@@ -153,6 +161,8 @@ impl Cluster {
         self.at_once = false;
         self.alone = true;
         self.in_step_since = None;
+        self.outranked_since = None;
+        self.worse_since = None;
         self.hand_over_until = None;
         self.double_active = false;
         self.leader_gone = false;
@@ -332,11 +342,16 @@ impl Cluster {
     }
 
     fn judge_active(&mut self, now: LocalTime, out: &mut Vec<Output>) {
+        self.watch_rank(now);
         if self.hand_over_until.is_some_and(|until| until <= now) {
             self.end_hand_over(out);
             self.in_step_since = self.in_step_since.map(|_| now);
         }
         if self.failback_deadline().is_some_and(|deadline| deadline <= now) {
+            if self.is_able() {
+                let notice = Notice::Outranked { own: self.rank(), peer: self.peer.view.rank() };
+                out.push(Output::Notice(notice));
+            }
             self.begin_hand_over(now, out);
         }
     }
@@ -361,7 +376,7 @@ impl Cluster {
     }
 
     fn may_serve(&self) -> bool {
-        (self.carrier && self.drain != Drain::Never) || !self.settings.has_peer
+        (self.is_able() && self.drain != Drain::Never) || !self.settings.has_peer
     }
 
     fn take_free_role(&mut self, now: LocalTime, out: &mut Vec<Output>) {
@@ -369,7 +384,12 @@ impl Cluster {
             self.take_over(now, out);
         } else if !self.noticed.no_carrier {
             self.noticed.no_carrier = true;
-            out.push(Output::Notice(if self.carrier { Notice::DrainedForGood } else { Notice::NoCarrier }));
+            let notice = match (self.carrier, self.drain) {
+                (false, _) => Notice::NoCarrier,
+                (true, Drain::Never) => Notice::DrainedForGood,
+                (true, _) => Notice::Fault,
+            };
+            out.push(Output::Notice(notice));
         }
     }
 
@@ -378,7 +398,7 @@ impl Cluster {
     /// the same heartbeats.
     fn leads(&self) -> bool {
         let rank = |carrier: bool, drain: Drain| (carrier && drain != Drain::Never, !drain.is_on());
-        let (can, wanted) = rank(self.carrier, self.drain);
+        let (can, wanted) = rank(self.is_able(), self.drain);
         let own = (can, self.position, wanted, self.settings.priority, Reverse(self.settings.index));
         let peer = &self.peer.view;
         let (can, wanted) = rank(peer.carrier, peer.drain);

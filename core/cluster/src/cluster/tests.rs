@@ -6,3 +6,4 @@ mod drain;
 mod pair;
 mod scenarios;
 mod table;
+mod tracked;

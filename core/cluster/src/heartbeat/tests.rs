@@ -24,6 +24,7 @@ fn example() -> Heartbeat {
         reach: Reach::Unheard,
         router: None,
         drain: None,
+        penalty: None,
     }
 }
 
@@ -80,6 +81,8 @@ fn the_largest_one_fits_its_bound() {
         heard_phones_at: Some(ClusterTime(most)),
         heard: Some(Incarnation(most)),
         name: "n".repeat(NAME_BYTES_MAX),
+        router: Some("2001:db8:7777:7777:7777:7777:7777:7777".parse().unwrap()),
+        penalty: Some(255),
         ..example()
     };
     let bytes = heartbeat.encode();
@@ -145,4 +148,14 @@ fn a_wish_of_a_later_version_is_a_mild_one() {
     let last = bytes.len() - 1;
     bytes[last] = 17;
     assert_eq!(Heartbeat::decode(&bytes).map(|heartbeat| heartbeat.drain), Ok(Some(Drain::Drained)));
+}
+
+/// A node of the version before reads the priority that was configured.
+#[test]
+fn the_penalty_travels_where_there_is_one() {
+    let heartbeat = Heartbeat { penalty: Some(20), ..example() };
+    let bytes = heartbeat.encode();
+    assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
+    assert_eq!(bytes[..1], [0x96]);
+    assert_eq!(bytes[bytes.len() - 1..], [20]);
 }

@@ -88,7 +88,9 @@ pub enum AdvertError {
     TooShort { bytes: usize },
     #[error("{bytes} bytes follow its addresses")]
     TooLong { bytes: usize },
-    #[error("28 bytes follow its addresses, as keepalived's auth_hmac makes them, which is not supported here")]
+    #[error(
+        "28 bytes follow its addresses, as keepalived's auth_hmac makes them, and this node has no `hmac_key_file`"
+    )]
     HmacTrailer,
     #[error("it is of VRRP version {version}, and this node is configured for version {own}")]
     Version { version: u8, own: u8 },

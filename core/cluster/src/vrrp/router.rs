@@ -172,6 +172,16 @@ impl Router {
         out
     }
 
+    /// What this node tracks has changed its priority; the other routers hear so at once.
+    pub fn set_priority(&mut self, now: LocalTime, priority: u8) -> Vec<Output> {
+        let mut out = Vec::new();
+        let before = std::mem::replace(&mut self.settings.priority, priority);
+        if self.serving && before != priority {
+            self.advert(now, &mut out);
+        }
+        out
+    }
+
     /// This node has the role: it says so at once.
     pub fn serve(&mut self, now: LocalTime) -> Vec<Output> {
         let mut out = Vec::new();

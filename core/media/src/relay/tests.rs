@@ -17,7 +17,7 @@ fn remote(rtp: &str) -> Option<Remote> {
 }
 
 fn port(number: u16, remote: Option<Remote>, forward_to: Option<u16>) -> Port {
-    Port { port: number, remote, symmetric: true, forward_to, echo_ssrc: None }
+    Port { port: number, remote, symmetric: true, forward_to, echo_ssrc: None, local: None }
 }
 
 /// A call: A at 192.0.2.1:4000, B at 192.0.2.2:5000.
@@ -197,6 +197,9 @@ fn encodings_are_golden() {
     let bytes = minicbor::to_vec(&bare).unwrap();
     assert_eq!(minicbor::decode::<Port>(&bytes).unwrap(), bare);
     assert_eq!(hex(bytes), "83192710f6f4");
+    let elsewhere = Port { local: Some([192, 0, 2, 100].into()), ..bare };
+    let bytes = minicbor::to_vec(&elsewhere).unwrap();
+    assert_eq!(minicbor::decode::<Port>(&bytes).unwrap(), elsewhere);
     let learned = Learned { port: A_PORT, rtp: None, rtcp: Some(address("192.0.2.1:4001")) };
     let bytes = minicbor::to_vec(&learned).unwrap();
     assert_eq!(minicbor::decode::<Learned>(&bytes).unwrap(), learned);

@@ -29,7 +29,7 @@ struct About {
     /// Of the PBX's files.
     #[n(2)]
     configuration_hash: u64,
-    /// The address that phones know the node by.
+    /// The addresses that phones know the node by, in a few words.
     #[n(3)]
     service: String,
 }
@@ -59,7 +59,7 @@ impl Node {
             version: VERSION.to_owned(),
             wall: now.wall,
             configuration_hash: self.pbx.configuration().hash,
-            service: self.settings.service.to_string(),
+            service: self.settings.service.summary(),
         };
         self.send_to_peer(ABOUT, &pbx::object::encode(&about));
     }

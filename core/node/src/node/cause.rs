@@ -17,6 +17,8 @@ pub(super) enum Trigger {
     /// The peer handed over.
     HandedOver,
     Carrier,
+    /// Something that is tracked has changed.
+    Track,
     Operator,
 }
 
@@ -26,6 +28,7 @@ impl Trigger {
             Event::Farewell { .. } => Self::Farewell,
             Event::Peer { .. } => Self::Peer,
             Event::Carrier { .. } => Self::Carrier,
+            Event::Measured { .. } => Self::Track,
             Event::Asked { .. } => Self::Operator,
             _ => Self::Time,
         }
@@ -47,6 +50,7 @@ impl Node {
             (_, Role::Active) => "a split healed and this side goes on",
             (_, Role::Starting) => "nobody else served",
             (Trigger::Peer, _) => "the peer gave up the role or began anew",
+            (Trigger::Track, _) => "this node can serve again and the peer is silent",
             (Trigger::Carrier, _) => "the interface has a carrier again and the peer is silent",
             (Trigger::Time | Trigger::Operator, _) => "the peer fell silent on every link",
         }
@@ -57,7 +61,7 @@ impl Node {
         match (before, self.trigger) {
             (Role::Starting, _) => "the peer serves",
             _ if self.handed_over && self.cluster.peer().up => "handed over to the peer",
-            (_, Trigger::Operator | Trigger::Time | Trigger::Carrier) => "this node stops",
+            (_, Trigger::Operator | Trigger::Time | Trigger::Carrier | Trigger::Track) => "this node stops",
             _ => "the peer serves in a later epoch",
         }
     }

@@ -113,17 +113,25 @@ impl Node {
             lag_ms: self.lag_ms(now),
             registrations: self.pbx.registrations(),
             calls: self.pbx.calls_live(),
-            address: self.claimed.then(|| self.settings.service.to_string()),
+            address: self.claimed.then(|| self.addresses_text()),
             peer: self.peer_line(now),
             unprotected_seconds: (self.protection.unprotected + unprotected).as_secs_f64(),
             lsn: self.log.position().lsn.0,
             journal_lsn: self.journal_written.0,
             records_waiting: self.pbx.records().count(),
             vrrp: self.vrrp_line(),
+            priority: self.cluster.rank(),
+            tracks: self.track_lines(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
             level: self.level().0,
         }
+    }
+
+    /// All of them: they are held together or not at all.
+    fn addresses_text(&self) -> String {
+        let addresses = self.settings.service.addresses().map(|own| own.address.to_string());
+        addresses.collect::<Vec<_>>().join(", ")
     }
 
     fn lag_ms(&self, now: Now) -> f64 {

@@ -64,10 +64,11 @@ fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, lif
         timing: Timing::default(),
         restart: None,
         incarnation: Incarnation(u64::from(index) + 100 + 1_000 * life),
-        service: SERVICE.parse().unwrap(),
+        service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],
         vrrp: Some(vrrp::settings(150 - index)),
         level,
+        tracks: Vec::new(),
     };
     let recovered = Recovered { durable, ..Recovered::default() };
     Node::new(settings, configuration(), recovered, Random::from_number(u64::from(index)), now)

@@ -46,6 +46,12 @@ impl Node {
         self.with_router(|router| router.hold(now.local));
     }
 
+    /// Adverts say the priority that is left after what fails.
+    pub(super) fn vrrp_rank(&mut self, now: Now) {
+        let rank = self.cluster.rank();
+        self.with_router(|router| router.set_priority(now.local, rank));
+    }
+
     pub(super) fn vrrp_line(&self) -> Option<VrrpLine> {
         let router = self.router.as_ref()?;
         let settings = router.settings();

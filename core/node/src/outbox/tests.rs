@@ -24,6 +24,8 @@ fn three_steps() -> Outbox {
     outbox
 }
 
+/// facts/linux.md: fdatasync takes up to 694 ms beside one large writer; never on the path of a takeover or of a call.
+/// With a peer no gate waits for the disk, and alone only for `write`.
 #[test]
 fn each_gate_lets_out_what_it_may_in_order() {
     let cases: [(Gate, &[&str]); 6] = [

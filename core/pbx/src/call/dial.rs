@@ -273,7 +273,7 @@ fn places(step: &Step<'_>, endpoint: &Endpoint, target: &Target) -> Vec<Place> {
     if let Some(address) = endpoint.address.as_ref().and_then(socket_address) {
         let user = target.number.as_deref().unwrap_or(&endpoint.name);
         let uri = Uri::sip(Some(user), &super::leg::host_text(address), Some(address.port()));
-        places.extend(step.transport().map(|local| Place { uri, local, remote: address }));
+        places.extend(step.transport(address.ip()).map(|local| Place { uri, local, remote: address }));
     }
     places
 }

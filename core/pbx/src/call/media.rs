@@ -118,14 +118,18 @@ impl Leg {
     /// Takes a free port for the leg; false when there is none.
     pub(super) fn open_port(&mut self, step: &mut Step<'_>, symmetric: bool) -> bool {
         let Some(number) = step.ports.take(step.now) else { return false };
-        self.port = Some(Port { port: number, remote: None, symmetric, forward_to: None, echo_ssrc: None });
+        // A node of the version before this field has one address, and reads nothing else.
+        let own = step.service.of(self.local.ip());
+        let local = (own != step.service.first()).then_some(own);
+        self.port = Some(Port { port: number, remote: None, symmetric, forward_to: None, echo_ssrc: None, local });
         true
     }
 
     pub(super) fn local_media(&mut self, step: &Step<'_>) -> LocalMedia {
         self.sdp_version += 1;
-        let port = self.port.as_ref().map_or(0, |port| port.port);
-        LocalMedia::new(step.service, port, session_id(&self.local_tag), self.sdp_version)
+        let number = self.port.as_ref().map_or(0, |port| port.port);
+        let own = self.port.as_ref().and_then(|port| port.local).unwrap_or(step.service.first());
+        LocalMedia::new(own, number, session_id(&self.local_tag), self.sdp_version)
     }
 
     /// Notes where the phone wants its media.

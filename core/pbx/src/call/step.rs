@@ -10,6 +10,7 @@ use sip::transaction::Transmit;
 use crate::configuration::Configuration;
 use crate::record::Record;
 use crate::registrar::Registrar;
+use crate::service::Service;
 
 /// A closed media port is not given out again for this long, so that a stray packet of the old call is not heard in
 /// a new one.
@@ -33,18 +34,18 @@ pub struct Step<'a> {
     pub by_phone: bool,
     pub configuration: &'a Configuration,
     pub registrar: &'a Registrar,
-    /// The address that phones know us by, written into Contact, Via and SDP.
-    pub service: IpAddr,
+    /// The addresses that phones know us by; a leg's own one is written into its Contact, Via and SDP.
+    pub service: &'a Service,
     pub random: &'a mut Random,
     pub ports: &'a mut PortNumbers,
     pub out: &'a mut Vec<Output>,
 }
 
 impl Step<'_> {
-    /// Our first socket, for requests to whoever never registered with us.
-    pub fn transport(&self) -> Option<SocketAddr> {
+    /// Our first socket on the address of this party's network, for requests to whoever never registered with us.
+    pub fn transport(&self, remote: IpAddr) -> Option<SocketAddr> {
         let transport = self.configuration.general.transports.first()?;
-        Some(SocketAddr::new(self.service, transport.port))
+        Some(SocketAddr::new(self.service.towards(remote), transport.port))
     }
 
     pub fn send(&mut self, local: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {

@@ -27,7 +27,7 @@ impl Pbx {
             by_phone: true,
             configuration: &configuration,
             registrar: &self.registrar,
-            service: self.settings.service,
+            service: &self.settings.service,
             random: &mut self.random,
             ports: &mut self.port_numbers,
             out: &mut said,

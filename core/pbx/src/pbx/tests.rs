@@ -15,13 +15,19 @@ use sip::{Fields, Message, Method, NameAddr, Request, Response, Uri, Via};
 use super::*;
 use crate::conf::Files;
 use crate::configuration::load;
+use crate::service::ServiceAddress;
 
+mod addresses;
 pub(crate) mod bench;
 mod calls;
 mod merge;
 mod registrations;
 
 const SERVER: &str = "10.77.0.100:5060";
+
+/// Of the trunk's network, whose parties have addresses that begin alike.
+const TRUNK_SERVER: &str = "192.0.2.100:5060";
+const TRUNK_NETWORK: &str = "192.0.2.";
 
 const SIP_CONF: &str = "[general]\ncontext=nowhere\nbindport=5060\ndisallow=all\nallow=all\n\
     [5000]\ntype=friend\ncallerid=\"5000\" <5000>\nusername=5000\nsecret=one\nhost=dynamic\ncontext=ramais\n\
@@ -58,7 +64,8 @@ fn new_pbx(index: u8) -> Pbx {
 fn pbx_with(index: u8, files: &Files) -> Pbx {
     let loaded = load(files);
     let configuration = loaded.configuration.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-    let service = SERVER.parse::<SocketAddr>().unwrap().ip();
+    let own = |server: &str| ServiceAddress { address: server.parse::<SocketAddr>().unwrap().ip(), prefix_bits: 24 };
+    let service = Service::new(own(SERVER), vec![own(TRUNK_SERVER)]);
     let settings = Settings { service, index: NodeIndex(index), secret: [7; 32] };
     Pbx::new(settings, Arc::new(configuration), Random::from_number(u64::from(index) + 1))
 }
@@ -83,7 +90,8 @@ impl World {
 
     fn send(&mut self, source: &str, bytes: &[u8]) {
         let now = self.now();
-        self.pbx.datagram(now, SERVER.parse().unwrap(), source.parse().unwrap(), bytes);
+        let local = if source.starts_with(TRUNK_NETWORK) { TRUNK_SERVER } else { SERVER };
+        self.pbx.datagram(now, local.parse().unwrap(), source.parse().unwrap(), bytes);
         self.settle();
     }
 

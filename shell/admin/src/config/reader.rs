@@ -210,6 +210,21 @@ impl<'a> Section<'a> {
         number
     }
 
+    /// What is subtracted by a number that is there: from -1 to -`most`.
+    pub(super) fn negative(&self, key: &str, most: i64, problems: &mut Problems) -> Option<u8> {
+        let value = self.table.get(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (-most..=-1).contains(number));
+        if number.is_none() {
+            let text = format!("`{key}` is a whole number from -{most} to -1, without quotes");
+            problems.push(Problem::new(value.span(), text, Some(format!("write {key} = -20"))));
+        }
+        number.and_then(|number| u8::try_from(-number).ok())
+    }
+
     /// A complaint about the section as a whole.
     pub(super) fn problem(&self, text: impl Into<String>, help: impl Into<String>) -> Problem {
         Problem::new(self.span.clone(), text, Some(help.into()))

@@ -1,6 +1,7 @@
 //! Owns the meaning of each section of `tandem.toml`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base::NodeIndex;
 use node::cluster::Failback;
@@ -8,13 +9,17 @@ use node::cluster::Failback;
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
 use super::telling::{self, telling};
-use super::{Config, LINKS_MAX, Link, Peer, Service, value, vrrp};
+use super::{
+    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
+};
 
-const ROOT_KEYS: [&str; 7] = ["node", "service", "vrrp", "peer", "events", "alarm", "metrics"];
-const NODE_KEYS: [&str; 4] = ["name", "state_dir", "pbx_dir", "failback"];
-const SERVICE_KEYS: [&str; 4] = ["address", "interface", "vrid", "priority"];
+const ROOT_KEYS: [&str; 8] = ["node", "service", "vrrp", "track", "peer", "events", "alarm", "metrics"];
+const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
+
+/// Keys that nobody is told to add, because they have a default or stand for others.
+const OPTIONAL_KEYS: [&str; 3] = ["failback", "preempt_delay", "addresses"];
 
 const STATE_DIR_EXAMPLE: &str = "/var/lib/tandem";
 
@@ -24,16 +29,28 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let root = document.root();
     root.check_keys(&ROOT_KEYS, |key| elsewhere(key, ""), &mut problems);
     let node = node(&root, directory, &mut problems);
-    let service = service(&root, &mut problems);
-    let vrrp = vrrp::vrrp(&root, service.as_ref(), &mut problems);
+    let service = service::service(&root, &mut problems);
+    let vrrp = vrrp::vrrp(&root, directory, service.as_ref(), &mut problems);
+    let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
-            let Node { name, state_dir, pbx_dir, failback } = node;
-            let index = NodeIndex(peer.as_ref().map_or(0, index));
-            let service = Some(service);
-            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen: None, telling })
+            let Node { name, state_dir, pbx_dir, failback, preempt_delay } = node;
+            Ok(Config {
+                name,
+                index: NodeIndex(peer.as_ref().map_or(0, index)),
+                state_dir,
+                pbx_dir,
+                failback,
+                preempt_delay,
+                service: Some(service),
+                vrrp,
+                tracks,
+                peer,
+                listen: None,
+                telling,
+            })
         }
         _ => Err(problems),
     }
@@ -52,6 +69,7 @@ struct Node {
     state_dir: PathBuf,
     pbx_dir: PathBuf,
     failback: Failback,
+    preempt_delay: Duration,
 }
 
 fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option<Node> {
@@ -64,21 +82,19 @@ fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option
         Some(text) => value::failback(&text, problems),
         None => Some(Failback::Manual),
     };
-    Some(Node { name: name?, state_dir: state_dir?, pbx_dir: pbx_dir?, failback: failback? })
+    let preempt_delay = preempt_delay(&section, failback, problems);
+    Some(Node { name: name?, state_dir: state_dir?, pbx_dir: pbx_dir?, failback: failback?, preempt_delay })
 }
 
-fn service(root: &Section<'_>, problems: &mut Problems) -> Option<Service> {
-    let section = section_needed(root, "service", problems)?;
-    section.check_keys(&SERVICE_KEYS, |key| elsewhere(key, "[service]"), problems);
-    let address = section.text_needed("address", "10.77.0.100/24", problems);
-    let address = address.and_then(|text| value::service_address(&text, problems));
-    let interface = section.text_needed("interface", "eth0", problems);
-    let interface = interface.and_then(|text| value::interface(&text, problems));
-    let vrid = section.number_needed("vrid", 10, (1, 255), problems);
-    let priority = section.number_needed("priority", 150, (1, 254), problems);
-    let (address, prefix_bits) = address?;
-    let (vrid, priority) = (vrid?.value, priority?.value);
-    Some(Service { address, prefix_bits, interface: interface?, vrid, priority })
+/// How long the preferred node is in step before the role goes back to it.
+fn preempt_delay(section: &Section<'_>, failback: Option<Failback>, problems: &mut Problems) -> Duration {
+    let default = PREEMPT_DELAY_DEFAULT.as_secs();
+    if section.has("preempt_delay") && failback == Some(Failback::Manual) {
+        let help = "write failback = \"automatic\", too, or leave `preempt_delay` out";
+        problems.push(section.problem("`preempt_delay` means nothing while the role goes back by hand", help));
+    }
+    let seconds = section.number_within("preempt_delay", default, (0, PREEMPT_DELAY_MAX.as_secs()), problems);
+    Duration::from_secs(seconds.unwrap_or(default))
 }
 
 fn peer(root: &Section<'_>, directory: &Path, service: Option<&Service>, problems: &mut Problems) -> Option<Peer> {
@@ -142,11 +158,13 @@ fn index(peer: &Peer) -> u8 {
     })
 }
 
-fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
+pub(super) fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
     if !root.has(key) {
         let keys = sections().into_iter().find(|(title, _)| *title == format!("[{key}]"));
         let keys = keys
-            .map(|(_, keys)| keys.iter().filter(|key| **key != "failback").copied().collect::<Vec<_>>().join(", "))
+            .map(|(_, keys)| {
+                keys.iter().filter(|key| !OPTIONAL_KEYS.contains(key)).copied().collect::<Vec<_>>().join(", ")
+            })
             .unwrap_or_default();
         let help = format!("add a line [{key}] and below it {keys}");
         problems.push(Problem::new(0..0, format!("there is no section [{key}]"), Some(help)));
@@ -154,7 +172,13 @@ fn section_needed<'a>(root: &Section<'a>, key: &str, problems: &mut Problems) ->
     root.section(key, problems)
 }
 
-fn path(section: &Section<'_>, key: &str, example: &str, directory: &Path, problems: &mut Problems) -> Option<PathBuf> {
+pub(super) fn path(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
     let text = section.text_needed(key, example, problems)?;
     value::path(key, &text, example, directory, problems)
 }
@@ -168,8 +192,9 @@ pub(super) fn elsewhere(key: &str, title: &str) -> Option<String> {
 fn sections() -> Vec<(&'static str, &'static [&'static str])> {
     let mut all: Vec<(&'static str, &'static [&'static str])> = vec![
         ("[node]", &NODE_KEYS),
-        ("[service]", &SERVICE_KEYS),
+        ("[service]", &service::KEYS),
         ("[vrrp]", &vrrp::KEYS),
+        ("[[track]]", &track::KEYS),
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
     ];

@@ -104,7 +104,7 @@ pub(super) fn link_end(
         text.problem("the port cannot be 0", help)
     } else if !is_host(end.ip()) {
         text.problem(format!("{} is not the address of one machine", end.ip()), help)
-    } else if service.is_some_and(|service| service.address == end.ip()) {
+    } else if service.is_some_and(|service| service.has(end.ip())) {
         let help = format!("write an address as {key} that stays with its machine");
         text.problem(format!("{} is the service address, which moves", end.ip()), help)
     } else {

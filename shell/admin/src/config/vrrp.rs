@@ -1,23 +1,35 @@
 //! Owns the section `[vrrp]`: what other routers that share the service address are told.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use node::cluster::vrrp::timer::{CENTISECONDS_MAX, SECONDS_MAX};
 use node::cluster::vrrp::{Authentication, Version};
 
 use super::reader::{Problems, Section, Value};
-use super::sections::elsewhere;
+use super::sections::{elsewhere, path};
 use super::{Service, value};
 
-pub(super) const KEYS: [&str; 6] =
-    ["enabled", "version", "advert_interval", "unicast_peers", "checksum_pseudo_header", "password"];
+pub(super) const KEYS: [&str; 9] = [
+    "enabled",
+    "version",
+    "advert_interval",
+    "unicast_peers",
+    "checksum_pseudo_header",
+    "password",
+    "virtual_mac",
+    "hmac_key_file",
+    "hmac_key_id",
+];
 
 /// Each neighbour costs a packet in each interval. More of them are a case for multicast.
 pub const UNICAST_PEERS_MAX: usize = 16;
 
 /// keepalived's and the RFCs' own (RFC 9568 section 6.1).
 const INTERVAL_MS_DEFAULT: u32 = 1_000;
+
+const HMAC_KEY_ID_DEFAULT: u64 = 1;
 
 /// The unit of version 3's intervals.
 const CENTISECOND_MS: u32 = 10;
@@ -36,10 +48,28 @@ pub struct Vrrp {
     pub checksum_pseudo_header: bool,
     /// Version 2 only.
     pub authentication: Authentication,
+    /// The addresses have the virtual router's Ethernet address.
+    pub virtual_mac: bool,
+    /// Adverts carry, and must carry, keepalived's `auth_hmac`.
+    pub hmac: Option<HmacKeyFile>,
+}
+
+/// Where the key of the adverts is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HmacKeyFile {
+    /// Absolute.
+    pub path: PathBuf,
+    /// As the other routers have it, so that keys can be exchanged one router at a time.
+    pub id: u8,
 }
 
 /// The section, unless it is absent or says `enabled = false`. It is checked either way.
-pub(super) fn vrrp(root: &Section<'_>, service: Option<&Service>, problems: &mut Problems) -> Option<Vrrp> {
+pub(super) fn vrrp(
+    root: &Section<'_>,
+    directory: &Path,
+    service: Option<&Service>,
+    problems: &mut Problems,
+) -> Option<Vrrp> {
     let section = root.section("vrrp", problems)?;
     section.check_keys(&KEYS, |key| keepalived(key).or_else(|| elsewhere(key, "[vrrp]")), problems);
     let enabled = section.flag("enabled", problems).is_some_and(|flag| flag.value);
@@ -48,7 +78,17 @@ pub(super) fn vrrp(root: &Section<'_>, service: Option<&Service>, problems: &mut
     let unicast_peers = unicast_peers(&section, service, problems);
     let checksum_pseudo_header = section.flag("checksum_pseudo_header", problems).is_none_or(|flag| flag.value);
     let authentication = authentication(&section, version, problems);
-    enabled.then_some(Vrrp { version, advert_interval, unicast_peers, checksum_pseudo_header, authentication })
+    let virtual_mac = section.flag("virtual_mac", problems).is_some_and(|flag| flag.value);
+    let hmac = hmac(&section, authentication, directory, problems);
+    enabled.then_some(Vrrp {
+        version,
+        advert_interval,
+        unicast_peers,
+        checksum_pseudo_header,
+        authentication,
+        virtual_mac,
+        hmac,
+    })
 }
 
 /// What a word of keepalived's configuration is called here.
@@ -57,7 +97,12 @@ fn keepalived(key: &str) -> Option<String> {
         "advert_int" => "`advert_interval`, in milliseconds",
         "auth_pass" => "`password`",
         "virtual_router_id" => "`vrid`, below [service]",
-        "nopreempt" | "preempt_delay" => "`failback`, below [node]",
+        "auth_hmac" => "`hmac_key_file` and `hmac_key_id`",
+        "use_vmac" => "`virtual_mac`",
+        "nopreempt" => "`failback`, below [node]",
+        "preempt_delay" => "`preempt_delay`, below [node]",
+        "track_script" | "vrrp_script" | "track_interface" | "track_process" | "track_file" => "a section [[track]]",
+        "virtual_ipaddress" => "`address` or `addresses`, below [service]",
         _ => return None,
     };
     Some(format!("keepalived's `{key}` is {here}"))
@@ -127,7 +172,7 @@ fn unicast_peer(
     };
     let problem = if !value::is_host(address) || address.is_loopback() {
         format!("{address} is not the address of another router")
-    } else if service.is_some_and(|service| service.address == address) {
+    } else if service.is_some_and(|service| service.has(address)) {
         format!("{address} is the service address, which moves")
     } else if service.is_some_and(|service| service.address.is_ipv4() != address.is_ipv4()) {
         format!("{address} and the service address are of different address families")
@@ -138,6 +183,28 @@ fn unicast_peer(
     };
     problems.push(text.problem(problem, HELP));
     None
+}
+
+fn hmac(
+    section: &Section<'_>,
+    authentication: Authentication,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<HmacKeyFile> {
+    let id = section.number_within("hmac_key_id", HMAC_KEY_ID_DEFAULT, (0, 255), problems);
+    if !section.has("hmac_key_file") {
+        if section.has("hmac_key_id") {
+            let help = "add hmac_key_file = \"/etc/tandem/vrrp.key\", or leave `hmac_key_id` out";
+            problems.push(section.problem("`hmac_key_id` is of no use without `hmac_key_file`", help));
+        }
+        return None;
+    }
+    if authentication != Authentication::None {
+        let help = "leave `password` out: everybody on the link reads it";
+        problems.push(section.problem("adverts have a `password` or an HMAC, not both", help));
+    }
+    let path = path(section, "hmac_key_file", "/etc/tandem/vrrp.key", directory, problems)?;
+    Some(HmacKeyFile { path, id: u8::try_from(id?).ok()? })
 }
 
 fn authentication(section: &Section<'_>, version: Version, problems: &mut Problems) -> Authentication {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Finding, Patient, kernel_file};
-use crate::config::Link;
+use crate::config::{Link, ServiceAddress};
 use crate::machine::{self, OwnAddress};
 
 /// A neighbour on the same network answers within a millisecond or two.
@@ -29,9 +29,10 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
     let here = machine::addresses().unwrap_or_default();
     let mut findings = Vec::new();
     if let Some(service) = &patient.config.service {
-        findings.push(interface(&service.interface));
+        findings.extend(service.interfaces().iter().map(|name| interface(name)));
         let holds = patient.status.is_some_and(|node| node.status.address.is_some());
-        findings.push(service_address(service.address, service.prefix_bits, &here, holds));
+        let of = |own: ServiceAddress| service_address(own.address, own.prefix_bits, &here, holds);
+        findings.extend(service.addresses().map(of));
     }
     for link in patient.config.peer.iter().flat_map(|peer| &peer.links) {
         findings.push(own_end(link, &here));

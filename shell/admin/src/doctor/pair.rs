@@ -112,12 +112,12 @@ fn configuration(own: &str, peer: &AboutLine) -> Finding {
 
 fn service(patient: &Patient<'_>, peer: &AboutLine) -> Finding {
     const CHECK: &str = "service address";
-    let own = patient.config.service.as_ref().map(|service| service.address.to_string()).unwrap_or_default();
+    let own = patient.config.service.as_ref().map(|service| service.group().summary()).unwrap_or_default();
     if own == peer.service {
         Finding::ok(CHECK, format!("{own} on both nodes"))
     } else {
         let text = format!("{own} here, {} there", peer.service);
-        Finding::problem(CHECK, text, "write the same [service] address into both configuration files")
+        Finding::problem(CHECK, text, "write the same addresses below [service] into both configuration files")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Owns how what the node tells becomes an event.
 
 use node::Tell;
+use node::cluster::track::Cost;
 
 use super::Telling;
 
@@ -30,6 +31,15 @@ pub fn of_tell(tell: &Tell) -> Option<Telling> {
         Tell::PeerTooOld { .. } => Telling::new("trouble", text),
         Tell::Cluster(_) => Telling::new("cluster", text),
         Tell::Vrrp(notice) => Telling::new("vrrp", text).with("trouble", notice.is_trouble()),
+        Tell::Track(notice) => {
+            let (subtracts, fault) = match notice.costs {
+                Cost::Nothing => (0, false),
+                Cost::Subtracts(weight) => (weight, false),
+                Cost::Fault => (0, true),
+            };
+            let told = Telling::new("track", text).with("track", notice.name.as_str());
+            told.with("subtracts", subtracts).with("fault", fault)
+        }
         Tell::Trouble(_) => Telling::new("trouble", text),
         Tell::SaidAgain { .. } => return None,
     };

@@ -33,6 +33,8 @@ pub(crate) fn example() -> NodeStatus {
         records_waiting: 0,
         configuration_hash: "00000000deadbeef".into(),
         vrrp: None,
+        priority: 150,
+        tracks: Vec::new(),
         version: "0.1.0".into(),
         level: 2,
     };
@@ -56,6 +58,23 @@ PROTECTED: the death of a node would lose nothing
   process       200, parent 100
 ";
     assert_eq!(status(&example(), false), wanted);
+}
+
+#[test]
+fn what_is_tracked_is_shown_with_what_it_costs() {
+    let mut node = example();
+    let track = |name: &str, state: &str, subtracts| TrackLine { name: name.into(), state: state.into(), subtracts };
+    node.status.priority = 130;
+    node.status.tracks = vec![
+        track("gateway 10.77.0.1", "failing", 20),
+        track("process x", "fault", 0),
+        track("disk /", "well", 0),
+        track("file /run/x", "not measured yet", 0),
+    ];
+    let text = status(&node, false);
+    let wanted = "  priority      130; gateway 10.77.0.1 FAILS and subtracts 20, process x FAILS, so this node is not to \
+                  serve, disk / is well, file /run/x is not measured yet";
+    assert!(text.lines().any(|line| line == wanted), "{text}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn prometheus_is_told_what_the_node_is() {
         "tandem_drained 0",
         "tandem_peer_drained 0",
         "tandem_level 2",
+        "tandem_priority 150",
         "tandem_link_received_total{link=\"10.77.0.12:7700\"} 7",
         "tandem_audio_packets_received_total 100",
         "tandem_step_seconds_bucket{le=\"0.001\"} 0",

@@ -1,6 +1,6 @@
 //! Carries out what `decide` says: waits for the daemon, its messages, signals and the kernel's reports, and acts.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use base::{Epoch, Incarnation};
@@ -12,16 +12,16 @@ use nix::sys::time::TimeSpec;
 use socket2::{SockAddr, SockRef};
 
 use super::child::Daemon;
-use super::decide::{Input, LEASE, Output, Watch};
+use super::decide::{Input, Output, Watch};
 use super::held::{HandingOver, HeldSockets};
 use super::message::{ToDaemon, ToParent, decode, encode};
+use super::service::Service;
 use super::systemd::Systemd;
-use super::{LinkPath, ParentConfig, ParentError, ServiceAddress};
+use super::{LinkPath, ParentConfig, ParentError};
 use crate::channel::ChannelError;
 use crate::clock::{local_now, random_bytes};
 use crate::key::PairKey;
 use crate::link::farewell;
-use crate::netlink::{Addresses, NetlinkError, NetworkEvent, Subscription, subscribe};
 use crate::realtime::{become_realtime, lock_memory, raise_open_files_limit};
 
 /// Above everything the daemon does, below the kernel's own threads of priority 50 and more.
@@ -29,59 +29,6 @@ const PRIORITY: u8 = 40;
 
 /// Messages read before time is judged again; a burst of relays is far shorter.
 const MESSAGES_AT_ONCE: usize = 4096;
-
-/// The service address and the sockets that look after it.
-#[derive(Debug)]
-struct Service {
-    interface: String,
-    address: IpAddr,
-    addresses: Addresses,
-    subscription: Subscription,
-}
-
-impl Service {
-    fn open(service: &ServiceAddress) -> Result<Self, NetlinkError> {
-        let mut addresses = Addresses::open()?;
-        let subscription = subscribe()?;
-        addresses.interface_index(&service.interface)?;
-        let mut service =
-            Self { interface: service.interface.clone(), address: service.address, addresses, subscription };
-        // What a former parent left behind is nobody's: it would answer for a node that serves nothing.
-        service.remove();
-        Ok(service)
-    }
-
-    fn prefix(&self) -> u8 {
-        if self.address.is_ipv4() { 32 } else { 128 }
-    }
-
-    fn add(&mut self) -> bool {
-        let result = self.addresses.add(&self.interface, self.address, self.prefix(), Some(LEASE));
-        if let Err(error) = &result {
-            tracing::error!(error = error as &dyn std::error::Error, address = %self.address, "cannot add the address");
-        }
-        result.is_ok()
-    }
-
-    fn remove(&mut self) {
-        let result = self.addresses.remove(&self.interface, self.address, self.prefix());
-        if let Err(error) = &result {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, address = %self.address, "cannot remove the address");
-        }
-    }
-
-    /// Whether the kernel reports that the address may be missing, and it is.
-    fn is_gone(&mut self) -> bool {
-        let concerns = |event: &NetworkEvent| match event {
-            NetworkEvent::AddressRemoved { address, .. } => *address == self.address,
-            NetworkEvent::InterfaceGone { .. } | NetworkEvent::Lost => true,
-            NetworkEvent::AddressAdded { .. } | NetworkEvent::Carrier { .. } => false,
-        };
-        self.subscription.events().iter().any(concerns)
-            && !self.addresses.has(&self.interface, self.address).unwrap_or(false)
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -115,7 +62,7 @@ impl Driver {
         wanted.thread_block().map_err(|error| ParentError::Signals(error.into()))?;
         let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
         let signals = signals.map_err(|error| ParentError::Signals(error.into()))?;
-        let service = config.service.as_ref().map(Service::open).transpose().map_err(ParentError::Netlink)?;
+        let service = (!config.services.is_empty()).then(|| Service::open(&config)).transpose()?;
         let watch = Watch::new(!config.links.is_empty(), local_now());
         become_realtime(PRIORITY);
         if let Err(error) = lock_memory() {
@@ -177,7 +124,7 @@ impl Driver {
         let mut polled = Vec::with_capacity(5);
         polled.push((0, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)));
         if let Some(service) = &self.service {
-            polled.push((1, PollFd::new(service.subscription.as_fd(), PollFlags::POLLIN)));
+            polled.push((1, PollFd::new(service.as_fd(), PollFlags::POLLIN)));
         }
         if let Some(daemon) = &self.daemon {
             polled.push((2, PollFd::new(daemon.ended.as_fd(), PollFlags::POLLIN)));
@@ -245,9 +192,8 @@ impl Driver {
                     self.watch.handle(local_now(), Input::AddFailed { epoch }, &mut self.outputs);
                 }
             }
-            // A renewal that fails is tried again long before the lease ends.
             Output::RenewAddress => {
-                self.service.as_mut().map(Service::add);
+                self.service.as_mut().map(Service::renew);
             }
             Output::RemoveAddress => {
                 self.service.as_mut().map(Service::remove);

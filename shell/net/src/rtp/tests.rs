@@ -65,6 +65,7 @@ impl Bench {
             symmetric: true,
             forward_to: forward_to(number),
             echo_ssrc: Some(0x0102_0304),
+            local: None,
         };
         self.threads.open(port.clone(), rtp.into(), rtcp.into()).unwrap();
         port
@@ -221,7 +222,8 @@ fn ports_that_name_each_other_do_not_pass_a_packet_round() {
     let open = |number: u16, rtp: UdpSocket, rtcp: UdpSocket, other: u16| {
         let address = SocketAddr::new(HOST.parse().unwrap(), other);
         let remote = Some(Remote { rtp: address, rtcp: address });
-        let port = Port { port: number, remote, symmetric: false, forward_to: Some(other), echo_ssrc: None };
+        let port =
+            Port { port: number, remote, symmetric: false, forward_to: Some(other), echo_ssrc: None, local: None };
         bench.threads.open(port, rtp.into(), rtcp.into()).unwrap();
     };
     let ((p, p_rtp, p_rtcp), (q, q_rtp, q_rtcp)) = (pair(), pair());

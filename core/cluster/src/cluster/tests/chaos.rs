@@ -1,5 +1,5 @@
-//! Random kills, restarts, cuts, stalls and slow disks: whatever happened, once it is calm exactly one node serves and
-//! the other follows it, and no epoch was ever led in twice.
+//! Random kills, restarts, cuts, stalls, slow disks and failing tracks: whatever happened, once it is calm exactly one node
+//! serves and the other follows it, and no epoch was ever led in twice.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use super::pair::{A, B, Pair, at, settings};
 use crate::cluster::{ResumeActive, Settings};
 use crate::heartbeat::Role;
 use crate::output::Output;
+use crate::track::Standing;
 
 fn start(pair: &mut Pair, random: &mut Random, node: usize) {
     let priority = 100 + random.below(2) as u8;
@@ -24,7 +25,7 @@ fn start(pair: &mut Pair, random: &mut Random, node: usize) {
 
 fn disturb(pair: &mut Pair, random: &mut Random) {
     let node = random.below(2) as usize;
-    match random.below(9) {
+    match random.below(10) {
         0 => pair.kill(node),
         1 => pair.mute[node] = !pair.mute[node],
         2 => pair.mute = [true, true],
@@ -37,6 +38,10 @@ fn disturb(pair: &mut Pair, random: &mut Random) {
         6 if pair.nodes[node].is_some() => pair.stall(node, random.below(400) + 50),
         7 if pair.nodes[node].is_some() && pair.node(node).role() == Role::Standby => {
             pair.input(node, |cluster, now| cluster.handed_over(now, Position::default()));
+        }
+        8 if pair.nodes[node].is_some() => {
+            let standing = Standing { penalty: random.below(60) as u8, fault: random.one_in(3) };
+            pair.input(node, |cluster, now| cluster.tracked(now, standing));
         }
         _ if pair.nodes[node].is_none() => start(pair, random, node),
         _ if pair.roles() == [Some(Role::Active), Some(Role::Standby)] => pair.come_into_step(A, B),
@@ -53,6 +58,7 @@ fn calm(pair: &mut Pair, random: &mut Random) {
             start(pair, random, node);
         }
         pair.input(node, |cluster, now| cluster.carrier(now, true));
+        pair.input(node, |cluster, now| cluster.tracked(now, Standing::default()));
     }
     pair.run(5_000);
 }

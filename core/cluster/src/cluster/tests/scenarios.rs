@@ -368,6 +368,8 @@ fn failback_by_priority_waits_until_it_has_settled() {
     }
 }
 
+/// facts/linux.md: scheduling delay with all cores busy; and facts/vrrp.md: (1) double master after a scheduling stall
+/// or a paused VM.
 #[test]
 fn a_stall_of_ones_own_is_no_silence_of_the_peer() {
     let mut pair = Pair::in_step();

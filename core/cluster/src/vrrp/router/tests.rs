@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::vrrp::Version::{V2, V3};
+use crate::vrrp::virtual_mac;
 
 const OWN: &str = "10.77.0.11";
 const PEER: &str = "10.77.0.12";
@@ -349,4 +350,26 @@ fn notices_are_sentences_and_say_what_to_do() {
         assert!(notice.to_string().contains(part), "{notice}");
         assert_eq!(notice.is_trouble(), trouble, "{notice}");
     }
+}
+
+/// facts/vrrp.md: the virtual MAC is `00:00:5e:00:01:{vrid}` for IPv4, `00:00:5e:00:02:{vrid}` for IPv6.
+#[test]
+fn the_virtual_mac_is_that_of_the_rfc() {
+    assert_eq!(virtual_mac(10, ip(SERVICE)), [0, 0, 0x5e, 0, 1, 10]);
+    assert_eq!(virtual_mac(255, ip("2001:db8::100")), [0, 0, 0x5e, 0, 2, 255]);
+}
+
+/// What fails of what a node tracks is heard by the other routers at once, and only while it serves.
+#[test]
+fn a_changed_priority_is_advertised_at_once() {
+    let mut router = standing_by();
+    let now = at(1_000);
+    assert_eq!(router.set_priority(now, 130), [], "it does not serve");
+    router.serve(now);
+    let later = now + Duration::from_millis(100);
+    assert_eq!(router.set_priority(later, 130), [], "that is no change");
+    let sent = router.set_priority(later, 110);
+    let [Output::Send { bytes, .. }] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(bytes[2], 110);
+    assert_eq!(router.deadline(), Some(later + router.settings().interval));
 }
