@@ -123,6 +123,15 @@ pub struct Heartbeat {
     /// Whether an operator wants it out of service; `None` where nobody does, as before there was such a wish.
     #[n(20)]
     pub drain: Option<Drain>,
+    /// The greatest sequence of the life that `heard` names: since the sender heard that one it counts our silence.
+    #[n(21)]
+    pub echo: Option<u64>,
+    /// Whether it hears the pair's witness; `None` when it knows of none.
+    #[n(22)]
+    pub witness: Option<bool>,
+    /// How many of its ping targets answer; `None` when it has none, or does not know yet.
+    #[n(23)]
+    pub pings: Option<u8>,
 }
 
 /// How well phones reach an active node, as a reason to stay when both are active. A later one outweighs an earlier.

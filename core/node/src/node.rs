@@ -3,6 +3,7 @@
 mod about;
 mod cause;
 mod drain;
+mod guard;
 mod level;
 mod merge;
 mod operator;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use base::{ClusterTime, Incarnation, Level, LocalTime, Lsn, NodeIndex, Random};
 use cluster::vrrp::Router;
-use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Timing};
+use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Safeguards, Timing};
 use pbx::call::CallNumber;
 use pbx::configuration::{Configuration, Loaded};
 use pbx::{Output as PbxOutput, Pbx};
@@ -57,6 +58,8 @@ pub struct Settings {
     pub vrrp: Option<cluster::vrrp::Settings>,
     /// What this program can read and writes at most: `Level::OWN`, or less where an older one is played.
     pub level: Level,
+    /// What keeps this node from being a second master.
+    pub safeguards: Safeguards,
 }
 
 /// What the disk remembers.
@@ -149,6 +152,7 @@ impl Node {
             timing: settings.timing,
             restart: settings.restart,
             level: settings.level,
+            safeguards: settings.safeguards,
         };
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
@@ -199,6 +203,9 @@ impl Node {
     /// One step: the only door to the node.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.trigger = cause::Trigger::of(&event);
+        if !matches!(event, Event::Peer { .. } | Event::Farewell { .. } | Event::Witness { .. } | Event::Timeout) {
+            self.watch_lapse(now);
+        }
         match event {
             Event::Datagram { local, source, bytes } => {
                 if self.takes_input() {
@@ -241,6 +248,9 @@ impl Node {
             }
             Event::Vrrp { packet, bytes } => self.vrrp_received(now, packet, &bytes),
             Event::OwnAddress { address } => self.own_address(now, address),
+            Event::Witness { bytes } => self.witness_answered(now, &bytes),
+            Event::Fenced { number, done } => self.fenced(now, number, done),
+            Event::Pings { pings } => self.pings_told(now, pings),
             Event::Asked { number, operator } => self.asked(now, number, operator),
         }
         self.finish(now);

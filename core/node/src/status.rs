@@ -53,6 +53,36 @@ pub struct Status {
     /// What the pair writes into its log; 0 where it was not told.
     #[serde(default)]
     pub level: u16,
+    /// `None` where there is no witness.
+    #[serde(default)]
+    pub witness: Option<WitnessLine>,
+    /// `None` where there are no ping targets, and until it is known which of them answer.
+    #[serde(default)]
+    pub pings: Option<PingsLine>,
+}
+
+/// The third machine that keeps two nodes from serving at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WitnessLine {
+    /// It answers.
+    pub up: bool,
+    /// `prefer` or `require`.
+    pub mode: String,
+    /// Who has its lease: `this node`, `the peer`, `nobody` or `unknown`.
+    pub lease: String,
+    /// It has a say in who serves; not while neither node hears it.
+    pub counts: bool,
+    /// Whether the peer hears it; `None` while the peer is down.
+    pub peer_hears: Option<bool>,
+    pub round_trip_ms: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PingsLine {
+    pub answering: u8,
+    pub targets: u8,
+    /// `None` when the peer does not know, or does not tell.
+    pub peer_answering: Option<u8>,
 }
 
 /// What is said and heard of the virtual router.

@@ -12,6 +12,7 @@ use node::cluster::Failback;
 
 mod error;
 mod reader;
+mod safeguards;
 mod sections;
 mod telling;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod value;
 mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
+pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
 pub use telling::{AlarmSettings, Email, Telling};
 
 pub use vrrp::Vrrp;
@@ -60,6 +62,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
+    /// What keeps two nodes from serving at once.
+    pub safeguards: Safeguards,
 }
 
 /// The address that moves between the nodes, and who should have it.

@@ -24,6 +24,9 @@ fn example() -> Heartbeat {
         reach: Reach::Unheard,
         router: None,
         drain: None,
+        echo: None,
+        witness: None,
+        pings: None,
     }
 }
 
@@ -47,12 +50,11 @@ fn encoding_stays_as_it_was() {
 #[test]
 fn a_later_version_may_have_more_fields() {
     let mut bytes = example().encode();
-    // The head of an array of 17 becomes that of an array of 19; the 18th is the absent router.
+    // The head of an array of 17 becomes that of an array of 25; the next seven are absent.
     assert_eq!(bytes[0], 0x91);
-    bytes[0] = 0x93;
-    bytes.push(0xf6);
-    bytes.push(0x18);
-    bytes.push(99);
+    bytes.splice(0..1, [0x98, 25]);
+    bytes.extend([0xf6; 7]);
+    bytes.extend([0x18, 99]);
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
 }
 
@@ -80,6 +82,10 @@ fn the_largest_one_fits_its_bound() {
         heard_phones_at: Some(ClusterTime(most)),
         heard: Some(Incarnation(most)),
         name: "n".repeat(NAME_BYTES_MAX),
+        router: Some([255; 16].into()),
+        echo: Some(most),
+        witness: Some(true),
+        pings: Some(255),
         ..example()
     };
     let bytes = heartbeat.encode();
@@ -145,4 +151,13 @@ fn a_wish_of_a_later_version_is_a_mild_one() {
     let last = bytes.len() - 1;
     bytes[last] = 17;
     assert_eq!(Heartbeat::decode(&bytes).map(|heartbeat| heartbeat.drain), Ok(Some(Drain::Drained)));
+}
+
+#[test]
+fn what_keeps_a_second_master_away_has_its_numbers() {
+    let heartbeat = Heartbeat { echo: Some(300), witness: Some(true), pings: Some(2), ..example() };
+    let bytes = heartbeat.encode();
+    assert_eq!(bytes[0], 0x98);
+    assert!(bytes.ends_with(&[0xf6, 0xf6, 0x19, 0x01, 0x2c, 0xf5, 0x02]), "{}", hex(&bytes));
+    assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
 }

@@ -17,6 +17,10 @@ pub(super) enum Trigger {
     /// The peer handed over.
     HandedOver,
     Carrier,
+    /// The witness answered.
+    Witness,
+    /// The fencing program ended.
+    Fenced,
     Operator,
 }
 
@@ -26,6 +30,8 @@ impl Trigger {
             Event::Farewell { .. } => Self::Farewell,
             Event::Peer { .. } => Self::Peer,
             Event::Carrier { .. } => Self::Carrier,
+            Event::Witness { .. } => Self::Witness,
+            Event::Fenced { .. } => Self::Fenced,
             Event::Asked { .. } => Self::Operator,
             _ => Self::Time,
         }
@@ -48,6 +54,8 @@ impl Node {
             (_, Role::Starting) => "nobody else served",
             (Trigger::Peer, _) => "the peer gave up the role or began anew",
             (Trigger::Carrier, _) => "the interface has a carrier again and the peer is silent",
+            (Trigger::Witness, _) => "the peer fell silent on every link, and the witness gave its consent",
+            (Trigger::Fenced, _) => "the peer fell silent on every link and was fenced",
             (Trigger::Time | Trigger::Operator, _) => "the peer fell silent on every link",
         }
     }
@@ -56,6 +64,7 @@ impl Node {
     pub(super) fn cause_standby(&self, before: Role) -> &'static str {
         match (before, self.trigger) {
             (Role::Starting, _) => "the peer serves",
+            _ if self.cluster.has_resigned() => "neither the peer nor the witness answers, so the peer may serve",
             _ if self.handed_over && self.cluster.peer().up => "handed over to the peer",
             (_, Trigger::Operator | Trigger::Time | Trigger::Carrier) => "this node stops",
             _ => "the peer serves in a later epoch",

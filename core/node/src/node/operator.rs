@@ -120,6 +120,8 @@ impl Node {
             journal_lsn: self.journal_written.0,
             records_waiting: self.pbx.records().count(),
             vrrp: self.vrrp_line(),
+            witness: self.witness_line(now),
+            pings: self.pings_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
             level: self.level().0,

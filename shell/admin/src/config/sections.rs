@@ -7,10 +7,12 @@ use node::cluster::Failback;
 
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
+use super::safeguards::{self, safeguards};
 use super::telling::{self, telling};
 use super::{Config, LINKS_MAX, Link, Peer, Service, value, vrrp};
 
-const ROOT_KEYS: [&str; 7] = ["node", "service", "vrrp", "peer", "events", "alarm", "metrics"];
+const ROOT_KEYS: [&str; 11] =
+    ["node", "service", "vrrp", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics"];
 const NODE_KEYS: [&str; 4] = ["name", "state_dir", "pbx_dir", "failback"];
 const SERVICE_KEYS: [&str; 4] = ["address", "interface", "vrid", "priority"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
@@ -27,13 +29,27 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let service = service(&root, &mut problems);
     let vrrp = vrrp::vrrp(&root, service.as_ref(), &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback } = node;
             let index = NodeIndex(peer.as_ref().map_or(0, index));
             let service = Some(service);
-            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen: None, telling })
+            let listen = None;
+            Ok(Config {
+                name,
+                index,
+                state_dir,
+                pbx_dir,
+                failback,
+                service,
+                vrrp,
+                peer,
+                listen,
+                telling,
+                safeguards,
+            })
         }
         _ => Err(problems),
     }
@@ -173,6 +189,7 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
     ];
+    all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);
     all
 }
