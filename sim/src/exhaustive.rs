@@ -29,15 +29,8 @@ pub enum Death {
     Isolated,
 }
 
-pub const DEATHS: [Death; 7] = [
-    Death::Kill,
-    Death::Power,
-    Death::Cut,
-    Death::LongCut,
-    Death::Alone,
-    Death::LinksCut,
-    Death::Isolated,
-];
+pub const DEATHS: [Death; 7] =
+    [Death::Kill, Death::Power, Death::Cut, Death::LongCut, Death::Alone, Death::LinksCut, Death::Isolated];
 
 /// How long the peer is away while the daemon is killed alone.
 const AWAY_US: u64 = 20_000_000;

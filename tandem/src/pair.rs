@@ -94,11 +94,7 @@ fn secrets(key: &PairKey) -> Secrets {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         digits.chars().take(PASSWORD_CHARACTERS).collect()
     };
-    Secrets {
-        key_file: key.line(),
-        witness_key_file: key.witness_key().line(),
-        phones: PHONES.map(password),
-    }
+    Secrets { key_file: key.line(), witness_key_file: key.witness_key().line(), phones: PHONES.map(password) }
 }
 
 fn report(error: PairingError) -> Report {

@@ -87,13 +87,7 @@ fn serve(arguments: &WitnessArguments) -> Result<()> {
     }
 }
 
-fn answer(
-    socket: &UdpSocket,
-    pairs: &mut BTreeMap<PairNumber, Pair>,
-    fresh: u64,
-    source: SocketAddr,
-    bytes: &[u8],
-) {
+fn answer(socket: &UdpSocket, pairs: &mut BTreeMap<PairNumber, Pair>, fresh: u64, source: SocketAddr, bytes: &[u8]) {
     let Some(pair) = pair_of_ask(bytes).and_then(|number| pairs.get_mut(&number)) else { return };
     let Some(ask) = pair.seal.open_ask(bytes).and_then(|body| Ask::decode(body).ok()) else { return };
     let now = local_now();

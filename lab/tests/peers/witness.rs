@@ -175,7 +175,8 @@ fn with_a_witness_there_is_one_master_whatever_is_cut() {
     let names = ["a", "b"];
     let roles = |node: usize| read(&told, &format!("roles-{}", names[node]));
     wait_for("the role hook", || roles(standby).last().filter(|last| last.starts_with("active ")).cloned());
-    let first: Vec<String> = roles(active).iter().map(|line| line.split(' ').next().unwrap_or_default().into()).collect();
+    let first: Vec<String> =
+        roles(active).iter().map(|line| line.split(' ').next().unwrap_or_default().into()).collect();
     assert!(first.starts_with(&["standby".into(), "active".into()]), "{first:?}");
     let fenced = |node: usize| read(&told, &format!("fenced-{}", names[node]));
     assert_eq!(fenced(active), [names[standby].to_owned()], "only the cut was without farewell");

@@ -66,7 +66,8 @@ impl RoleHook {
     /// Returns at once.
     pub fn changed(&self, change: RoleChange) {
         if self.queue.try_send(change).is_err() {
-            self.teller.tell(Telling::new("hook", "too many changes of role wait for their program; this one is left out"));
+            self.teller
+                .tell(Telling::new("hook", "too many changes of role wait for their program; this one is left out"));
         }
     }
 }

@@ -58,8 +58,7 @@ pub fn start(interface: &str, targets: &[IpAddr], told: impl Fn(u8) + Send + 'st
 }
 
 fn open(interface: &str, is_ipv4: bool) -> io::Result<UdpSocket> {
-    let (domain, protocol) =
-        if is_ipv4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
+    let (domain, protocol) = if is_ipv4 { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     socket.bind_device(Some(interface.as_bytes()))?;
     // A raw socket is read and written as one of datagrams.

@@ -1,7 +1,7 @@
 //! Faults in what keeps a second master away: a witness that grants a lease twice, a node that goes on without one.
 
-use node::cluster::witness::{Answer, LEASE, Verdict};
 use node::cluster::Notice;
+use node::cluster::witness::{Answer, LEASE, Verdict};
 use node::{Action, Tell};
 
 use super::Plant;

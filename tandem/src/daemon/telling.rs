@@ -50,9 +50,7 @@ impl Telling {
             };
             Metrics::start(listen).inspect_err(failed).ok()
         });
-        let start_hook = |line: &String| {
-            RoleHook::start(line, &setup.name, &setup.service.to_string(), teller.clone())
-        };
+        let start_hook = |line: &String| RoleHook::start(line, &setup.name, &setup.service.to_string(), teller.clone());
         let role_hook = setup.safeguards.role_hook.as_ref().map(start_hook).transpose().into_diagnostic()?;
         Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, role_hook, looked: LocalTime::ZERO })
     }

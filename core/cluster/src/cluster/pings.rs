@@ -54,9 +54,8 @@ impl Cluster {
 
     /// Notes since when the peer has seen more of them.
     pub(super) fn compare_pings(&mut self, now: LocalTime) {
-        let peer_sees_more = self.role == Role::Active
-            && self.peer.view.up
-            && self.compared().is_some_and(|(own, peer)| peer > own);
+        let peer_sees_more =
+            self.role == Role::Active && self.peer.view.up && self.compared().is_some_and(|(own, peer)| peer > own);
         let since = self.guard.peer_sees_more_since.unwrap_or(now);
         self.guard.peer_sees_more_since = peer_sees_more.then_some(since);
     }

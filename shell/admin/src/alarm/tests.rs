@@ -101,8 +101,15 @@ fn a_lost_witness_is_told_once_by_the_node_that_serves() {
     assert_eq!(Look::of_witness(&status), Look::Unprotected { reason: "the other node reaches it".into() });
     let mut alarm = Alarm::of_witness("a", AFTER, REPEAT);
     let told = looks(&mut alarm, &look, 100);
-    assert_eq!(told.iter().map(|(second, message)| (*second, message.alarm)).collect::<Vec<_>>(), [(61, "witness_lost")]);
-    assert!(told[0].1.text.starts_with("a: the WITNESS is lost, for 60 s now: it does not answer."), "{}", told[0].1.text);
+    assert_eq!(
+        told.iter().map(|(second, message)| (*second, message.alarm)).collect::<Vec<_>>(),
+        [(61, "witness_lost")]
+    );
+    assert!(
+        told[0].1.text.starts_with("a: the WITNESS is lost, for 60 s now: it does not answer."),
+        "{}",
+        told[0].1.text
+    );
     assert_eq!(alarm.look(SECOND, &Look::Protected).unwrap().alarm, "witness_back");
 }
 

@@ -18,12 +18,8 @@ const FENCING_KEYS: [&str; 4] = ["program", "wait", "timeout_ms", "on_failure"];
 const HOOKS_KEYS: [&str; 1] = ["role"];
 
 /// Those of the sections that `[node]` and the others stand beside, with their keys.
-pub(super) const SECTIONS: [(&str, &[&str]); 4] = [
-    ("[witness]", &WITNESS_KEYS),
-    ("[ping]", &PING_KEYS),
-    ("[fencing]", &FENCING_KEYS),
-    ("[hooks]", &HOOKS_KEYS),
-];
+pub(super) const SECTIONS: [(&str, &[&str]); 4] =
+    [("[witness]", &WITNESS_KEYS), ("[ping]", &PING_KEYS), ("[fencing]", &FENCING_KEYS), ("[hooks]", &HOOKS_KEYS)];
 
 /// Ways to the witness. Each costs a packet each 30 ms.
 pub const WITNESS_ADDRESSES_MAX: usize = 4;
@@ -104,8 +100,7 @@ fn witness(root: &Section<'_>, service: Option<&Service>, problems: &mut Problem
         let text = format!("there are {} addresses of the witness", texts.len());
         problems.push(extra.problem(text, "they are ways to one witness: keep those that share the least cables"));
     }
-    let addresses: Vec<SocketAddr> =
-        texts.iter().filter_map(|text| witness_address(text, service, problems)).collect();
+    let addresses: Vec<SocketAddr> = texts.iter().filter_map(|text| witness_address(text, service, problems)).collect();
     let mode = match section.text("mode", problems) {
         None => Mode::Prefer,
         Some(text) => mode(&text, problems)?,

@@ -37,19 +37,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
             let index = NodeIndex(peer.as_ref().map_or(0, index));
             let service = Some(service);
             let listen = None;
-            Ok(Config {
-                name,
-                index,
-                state_dir,
-                pbx_dir,
-                failback,
-                service,
-                vrrp,
-                peer,
-                listen,
-                telling,
-                safeguards,
-            })
+            Ok(Config { name, index, state_dir, pbx_dir, failback, service, vrrp, peer, listen, telling, safeguards })
         }
         _ => Err(problems),
     }

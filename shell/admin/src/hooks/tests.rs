@@ -30,7 +30,10 @@ fn each_change_of_role_is_told_in_order_with_its_cause() {
     let here = directory("roles");
     let told = here.join("told");
     let teller = Teller::start(&here, "a", None).unwrap();
-    let line = format!("say() {{ echo \"$1 $2 $TANDEM_CAUSE on $TANDEM_NODE for $TANDEM_ADDRESS\"; }} >> {}; say", told.display());
+    let line = format!(
+        "say() {{ echo \"$1 $2 $TANDEM_CAUSE on $TANDEM_NODE for $TANDEM_ADDRESS\"; }} >> {}; say",
+        told.display()
+    );
     let hook = RoleHook::start(&line, "a", "10.77.0.100", teller).unwrap();
     for number in 1..=5 {
         let role = if number % 2 == 1 { "active" } else { "standby" };

@@ -202,8 +202,7 @@ fn the_witness_and_the_ping_targets_have_a_line_each() {
     let shown = status(&node, false);
     assert!(shown.contains("  witness       answers, 0.4 ms away, its lease has this node\n"), "{shown}");
     assert!(shown.contains("  ping          NONE of 2 targets answer, 2 to the peer\n"), "{shown}");
-    node.status.witness =
-        Some(node::WitnessLine { up: false, peer_hears: Some(false), round_trip_ms: None, ..heard });
+    node.status.witness = Some(node::WitnessLine { up: false, peer_hears: Some(false), round_trip_ms: None, ..heard });
     let shown = status(&node, false);
     assert!(
         shown.contains(

@@ -234,7 +234,8 @@ fn a_daemon_that_restarts_alone_keeps_the_role_from_a_peer_that_lacks_something(
     let epoch = pair.node(A).epoch();
     pair.kill(A);
     pair.run(300);
-    let again = Settings { restart: Some(ResumeActive { epoch }), safeguards: safeguards(Mode::Prefer), ..settings(A, 150) };
+    let again =
+        Settings { restart: Some(ResumeActive { epoch }), safeguards: safeguards(Mode::Prefer), ..settings(A, 150) };
     pair.start(A, again, at(1, 0, 50));
     pair.run(1_000);
     assert_eq!(pair.roles(), [ACTIVE, STANDBY]);

@@ -20,7 +20,8 @@ fn life_of(index: NodeIndex) -> Incarnation {
 impl Hall {
     fn new() -> Self {
         let now = LocalTime::from_millis(1_000);
-        let mut hall = Self { referee: Referee::new(LIFE, now), now, fresh: 500, sequences: [0; 2], challenges: [0; 2] };
+        let mut hall =
+            Self { referee: Referee::new(LIFE, now), now, fresh: 500, sequences: [0; 2], challenges: [0; 2] };
         hall.pass(200);
         hall
     }
