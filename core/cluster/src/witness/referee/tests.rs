@@ -27,7 +27,7 @@ impl Hall {
     }
 
     fn pass(&mut self, millis: u64) {
-        self.now = self.now + Duration::from_millis(millis);
+        self.now += Duration::from_millis(millis);
     }
 
     fn next(&mut self, index: NodeIndex, want: Want) -> Ask {
