@@ -38,6 +38,7 @@ impl Cluster {
                 self.told_alone = true;
                 self.guard.resigned = false;
                 self.leader_heard_at = self.leader_heard_at.max(now);
+                self.notice_withheld(true, &mut out);
             }
             self.learn_from_witness(answer.epoch, &mut out);
             self.judge(now, &mut out);
@@ -132,11 +133,17 @@ impl Cluster {
         }
         let answered = lease.hears(now);
         let is_final = if answered { lease.is_denied(now) } else { !lease.is_untried(now) };
-        if is_final && !self.guard.withheld {
-            self.guard.withheld = true;
-            out.push(Output::Notice(Notice::RoleWithheld { answered }));
+        if is_final {
+            self.notice_withheld(answered, out);
         }
         false
+    }
+
+    /// Once while it lasts.
+    fn notice_withheld(&mut self, answered: bool, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.guard.withheld, true) {
+            out.push(Output::Notice(Notice::RoleWithheld { answered }));
+        }
     }
 
     fn is_free(&self, now: LocalTime) -> bool {
