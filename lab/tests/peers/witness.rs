@@ -14,11 +14,15 @@ use serde_json::Value;
 use tandem_lab::netns::Loss;
 use tandem_lab::nodes::SERVICE;
 
+use crate::SLACK;
 use crate::pair::{Fault, Lab, binary};
 use crate::sipp::RAMAIS;
 
 const PORT: u16 = 7710;
 const WAIT: Duration = Duration::from_secs(20);
+
+/// The rest of a lease whose holder is gone, and the way to the witness and back: what is left of the 200 ms of a cut.
+const CONSENT_MS: f64 = 40.0;
 
 /// Far longer than any of the two nodes waits for the other.
 const SPLIT: Duration = Duration::from_secs(2);
@@ -85,6 +89,15 @@ fn addresses(lab: &Lab) -> [bool; 2] {
     ["a", "b"].map(|name| lab.host(name).has_address(SERVICE).expect("addresses"))
 }
 
+/// From the moment at which the peer was given up to the last takeover.
+fn consent_ms(events: &[Value]) -> f64 {
+    let newest = |kind: &str| {
+        let found = events.iter().rev().find(|event| event["kind"] == kind);
+        found.and_then(|event| event["at_ms"].as_f64()).unwrap_or_else(|| panic!("no {kind} in {events:?}"))
+    };
+    newest("active") - newest("peer_down")
+}
+
 fn epoch(lab: &Lab, node: usize) -> Option<u64> {
     lab.nodes[node].status().ok()?.epoch_number()
 }
@@ -147,6 +160,8 @@ fn with_a_witness_there_is_one_master_whatever_is_cut() {
     lab.strike(Fault::Cut, active);
     wait_for("the takeover", || lab.nodes[standby].status().ok().filter(|status| status.serves()));
     assert_eq!(addresses(&lab), only(standby));
+    let waited_ms = consent_ms(&lab.nodes[standby].ask_lines("events").expect("events"));
+    assert!(waited_ms <= CONSENT_MS * SLACK, "the witness was waited for for {waited_ms} ms");
     lab.heal(Fault::Cut, active);
     assert_eq!(lab.wait_protected(), standby);
     assert_eq!(addresses(&lab), only(standby));
