@@ -5,6 +5,7 @@ mod faults;
 mod people;
 
 use node::base::Level;
+use node::cluster::witness::Mode;
 use phone::AnswerPolicy;
 
 use crate::check::{Failure, FaultKind};
@@ -46,6 +47,13 @@ fn plan(seed: u64) -> Plan {
         qualify: seed.is_multiple_of(3),
         // Half of the worlds begin with the program before this one, until somebody upgrades a machine.
         levels: [if seed % 4 < 2 { Level::OLDEST } else { Level::OWN }; 2],
+        witness: match seed % 4 {
+            1 => Some(Mode::Prefer),
+            3 => Some(Mode::Require),
+            _ => None,
+        },
+        // A machine that comes up in the middle of a split serves where the witness is only preferred.
+        fencing: matches!(seed % 8, 6 | 7),
         trace: false,
     }
 }

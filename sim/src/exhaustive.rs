@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use node::cluster::witness::Mode;
+
 use crate::check::Failure;
 use crate::planted::Plant;
 use crate::reference::Reference;
@@ -21,9 +23,14 @@ pub enum Death {
     LongCut,
     /// The daemon is killed while its peer is away: it must come back by itself.
     Alone,
+    /// The links between the nodes are cut for a few seconds, and a witness sees both.
+    LinksCut,
+    /// The same, and the serving node does not reach the witness either. Phones reach both nodes.
+    Isolated,
 }
 
-pub const DEATHS: [Death; 5] = [Death::Kill, Death::Power, Death::Cut, Death::LongCut, Death::Alone];
+pub const DEATHS: [Death; 7] =
+    [Death::Kill, Death::Power, Death::Cut, Death::LongCut, Death::Alone, Death::LinksCut, Death::Isolated];
 
 /// How long the peer is away while the daemon is killed alone.
 const AWAY_US: u64 = 20_000_000;
@@ -36,6 +43,8 @@ impl Death {
             Self::Cut => "cut",
             Self::LongCut => "long-cut",
             Self::Alone => "alone",
+            Self::LinksCut => "links-cut",
+            Self::Isolated => "isolated",
         }
     }
 
@@ -83,6 +92,7 @@ pub fn run(
     if let Some(plant) = &plant {
         plan.levels = plant.levels();
     }
+    plan.witness = matches!(death, Death::LinksCut | Death::Isolated).then_some(Mode::Require);
     let mut world = World::new(plan);
     world.plant = plant;
     world.come_up();

@@ -36,7 +36,7 @@ struct Arguments {
     /// Only this reference call.
     #[arg(long)]
     call: Option<String>,
-    /// How the node dies: kill, power, cut, long-cut, alone.
+    /// How the node dies: kill, power, cut, long-cut, alone; or is parted from its peer: links-cut, isolated.
     #[arg(long, default_value = "kill")]
     fault: String,
     /// Only this crash point: the number of an action, with `+` for after it; 0 for none.

@@ -12,6 +12,8 @@ pub enum Path {
         link: u8,
         from: usize,
     },
+    /// Between a machine and the witness, either way.
+    Witness,
 }
 
 /// How good a way is. Loss and doubling are counted in a million packets.
@@ -40,11 +42,20 @@ pub struct Network {
     pub learned: [Option<usize>; 2],
     /// The two segments are apart: each has a machine and some of the phones.
     pub split: bool,
+    /// No link between the machines works; phones and the witness reach both.
+    pub links_cut: bool,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { from_phones: QUIET, to_phones: QUIET, links: [[QUIET; 2]; LINKS_MAX], learned: [None; 2], split: false }
+        Self {
+            from_phones: QUIET,
+            to_phones: QUIET,
+            links: [[QUIET; 2]; LINKS_MAX],
+            learned: [None; 2],
+            split: false,
+            links_cut: false,
+        }
     }
 }
 
@@ -67,6 +78,7 @@ impl Network {
         match path {
             Path::FromPhones => self.from_phones,
             Path::ToPhones => self.to_phones,
+            Path::Witness => QUIET,
             Path::Link { link, from } => {
                 self.links.get(usize::from(link)).and_then(|ways| ways.get(from)).copied().unwrap_or(QUIET)
             }
@@ -76,8 +88,9 @@ impl Network {
     /// After how many microseconds a packet arrives: never, once or twice.
     pub fn transit(&self, random: &mut Random, path: Path) -> [Option<u64>; 2] {
         let quality = self.quality(path);
-        let lost = quality.loss_ppm > 0 && random.below(1_000_000) < quality.loss_ppm;
-        let doubled = quality.duplicate_ppm > 0 && random.below(1_000_000) < quality.duplicate_ppm;
+        let cut = self.links_cut && matches!(path, Path::Link { .. });
+        let lost = cut || (quality.loss_ppm > 0 && random.below(1_000_000) < quality.loss_ppm);
+        let doubled = !cut && quality.duplicate_ppm > 0 && random.below(1_000_000) < quality.duplicate_ppm;
         let mut delay = || quality.delay_us + random.below(quality.jitter_us + 1);
         [(!lost).then(&mut delay), doubled.then(&mut delay)]
     }

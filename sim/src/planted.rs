@@ -2,6 +2,7 @@
 //! node and its shell: the product has no switch for any of them.
 
 mod commit;
+mod leases;
 mod levels;
 mod messages;
 mod omissions;
@@ -9,6 +10,7 @@ mod relays;
 mod resync;
 
 use node::base::Level;
+use node::cluster::witness::Answer;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
 use node::{Action, Event, Node, Now};
@@ -64,6 +66,9 @@ pub trait Plant: Send {
         bytes
     }
 
+    /// What the witness answers this machine.
+    fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
+
     /// The daemon of this machine has died; `other` is the node that is left.
     fn died(&mut self, _machine: usize, _other: Option<&mut Node>) {}
 }
@@ -101,9 +106,11 @@ pub enum Planted {
     TagChanged,
     MediaPortChanged,
     NewFieldToOldPeer,
+    LeaseGrantedTwice,
+    AddressKeptWithoutLease,
 }
 
-pub const ALL: [Planted; 17] = [
+pub const ALL: [Planted; 19] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -121,6 +128,8 @@ pub const ALL: [Planted; 17] = [
     Planted::TagChanged,
     Planted::MediaPortChanged,
     Planted::NewFieldToOldPeer,
+    Planted::LeaseGrantedTwice,
+    Planted::AddressKeptWithoutLease,
 ];
 
 /// What came of a planted fault.
@@ -154,6 +163,8 @@ impl Planted {
             Self::TagChanged => "tag-changed",
             Self::MediaPortChanged => "media-port-changed",
             Self::NewFieldToOldPeer => "new-field-to-old-peer",
+            Self::LeaseGrantedTwice => "lease-granted-twice",
+            Self::AddressKeptWithoutLease => "address-kept-without-lease",
         }
     }
 
@@ -189,6 +200,8 @@ impl Planted {
             Self::NewFieldToOldPeer => {
                 "the heartbeats of an older standby claim that it can read all that the newer node writes"
             }
+            Self::LeaseGrantedTwice => "the witness grants the lease though the other node has it",
+            Self::AddressKeptWithoutLease => "a node that lost both peer and witness keeps the address",
         }
     }
 
@@ -211,6 +224,8 @@ impl Planted {
             Self::TagChanged => Box::new(messages::Reworded::new(messages::Word::Tag)),
             Self::MediaPortChanged => Box::new(messages::Reworded::new(messages::Word::MediaPort)),
             Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
+            Self::LeaseGrantedTwice => Box::new(leases::GrantedTwice::default()),
+            Self::AddressKeptWithoutLease => Box::new(leases::KeptWithoutLease::default()),
         }
     }
 
@@ -228,6 +243,8 @@ impl Planted {
             Self::CallNotJournaled => (Reference::Answered, Death::Alone),
             Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
             Self::HoldNotFollowed => (Reference::Held, Death::Kill),
+            Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
+            Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
         }
     }

@@ -36,6 +36,25 @@ pub enum Happening {
         link: u8,
         bytes: Vec<u8>,
     },
+    /// This machine's ask has reached the witness.
+    ToWitness {
+        machine: usize,
+        bytes: Vec<u8>,
+    },
+    /// The witness's answer has reached this machine.
+    FromWitness {
+        machine: usize,
+        bytes: Vec<u8>,
+    },
+    /// The fencing program of this machine does what it does.
+    FencingEnds {
+        machine: usize,
+        life: u64,
+        number: u64,
+    },
+    /// The links between the nodes work again, and everybody reaches the witness.
+    Joined,
+    WitnessStarts,
     /// A farewell of the peer's parent has reached this machine.
     Farewell {
         machine: usize,

@@ -97,6 +97,8 @@ impl Reference {
             ring_s: DIAL_S,
             qualify: false,
             levels: [Level::OWN; 2],
+            witness: None,
+            fencing: false,
             trace: false,
         }
     }

@@ -7,12 +7,14 @@ mod pauses;
 mod people;
 mod settle;
 mod start;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use node::base::{Level, Random, WallTime};
+use node::cluster::witness::Mode;
 use node::pbx::configuration::{Configuration, Loaded};
 use node::{Answer, Event, Now};
 
@@ -22,6 +24,8 @@ use crate::machine::Machine;
 use crate::network::Network;
 use crate::planted::Plant;
 use crate::queue::{Happening, Queue};
+
+use witness::Witness;
 
 pub use faults::{Counter, CrashPoint, Loss};
 pub use start::ECHO;
@@ -59,6 +63,10 @@ pub struct Plan {
     pub qualify: bool,
     /// What the program on each machine can read, at first.
     pub levels: [Level; 2],
+    /// There is a witness, and the nodes prefer or require it.
+    pub witness: Option<Mode>,
+    /// A silent peer's power is cut before its role is taken.
+    pub fencing: bool,
     pub trace: bool,
 }
 
@@ -74,6 +82,8 @@ pub struct World {
     pub(crate) plant: Option<Box<dyn Plant>>,
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) secret: [u8; 32],
+    /// The third machine.
+    witness: Option<Witness>,
     lives: u64,
     /// Counts the actions of one machine, and kills it at one of them.
     pub counter: Option<Counter>,
@@ -142,6 +152,11 @@ impl World {
             Happening::ToService { local_port, source, bytes } => self.service_gets(local_port, source, bytes),
             Happening::ToPhone { phone, source, bytes } => self.phone_gets(phone, source, &bytes),
             Happening::MediaToPhone { phone, bytes } => self.media_to_phone(phone, &bytes),
+            Happening::ToWitness { machine, bytes } => self.witness_gets(machine, &bytes),
+            Happening::FromWitness { machine, bytes } => self.witness_answers(machine, bytes),
+            Happening::FencingEnds { machine, life, number } => self.fencing_ends(machine, life, number),
+            Happening::Joined => self.join(),
+            Happening::WitnessStarts => self.start_witness(),
             Happening::ToPeer { machine, link, bytes } => self.peer_gets(machine, link, bytes),
             Happening::Farewell { machine, incarnation } => self.farewell(machine, incarnation),
             Happening::SayFarewell { machine, boot, incarnation } => self.say_farewell(machine, boot, incarnation),
@@ -174,6 +189,7 @@ impl World {
             Happening::AudioTick { phone } => self.audio_tick(phone),
             Happening::Sweep => {
                 self.checks.sweep(self.now_us);
+                self.check_masters();
                 self.after(SWEEP_US, Happening::Sweep);
             }
         }

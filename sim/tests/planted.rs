@@ -48,3 +48,13 @@ fn relays_swapped() {
 fn new_field_to_old_peer() {
     caught(Planted::NewFieldToOldPeer);
 }
+
+#[test]
+fn lease_granted_twice() {
+    caught(Planted::LeaseGrantedTwice);
+}
+
+#[test]
+fn address_kept_without_lease() {
+    caught(Planted::AddressKeptWithoutLease);
+}

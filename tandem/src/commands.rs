@@ -13,7 +13,7 @@ use net::key::PairKey;
 use node::Operator;
 use storage::CdrFilter;
 
-use crate::{doctor, pair, serve};
+use crate::{doctor, pair, serve, witness};
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
@@ -22,6 +22,10 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Serve(arguments) => {
             drop(out);
             return serve::run(arguments);
+        }
+        Command::Witness(arguments) => {
+            drop(out);
+            return witness::run(arguments);
         }
         Command::Init(arguments) => pair::init(arguments, &mut out).map(|()| true),
         Command::Join(arguments) => pair::join(arguments, &mut out).map(|()| true),
@@ -84,13 +88,21 @@ pub fn report(error: OperateError) -> Report {
 }
 
 fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
-    PairKey::generate().into_diagnostic()?.write(&arguments.file).into_diagnostic()?;
+    let told = match &arguments.witness_of {
+        Some(pair) => {
+            PairKey::read(pair).into_diagnostic()?.witness_key().write(&arguments.file).into_diagnostic()?;
+            "the witness's key. Move it to the third machine, for `tandem witness --key`."
+        }
+        None => {
+            PairKey::generate().into_diagnostic()?.write(&arguments.file).into_diagnostic()?;
+            "a new key. Copy it to the other machine, and name it as key_file on both."
+        }
+    };
     let file = arguments.file.display().to_string();
     if arguments.json {
         writeln!(out, "{}", serde_json::json!({ "file": file })).into_diagnostic()
     } else {
-        writeln!(out, "{file}: a new key. Copy it to the other machine, and name it as key_file on both.")
-            .into_diagnostic()
+        writeln!(out, "{file}: {told}").into_diagnostic()
     }
 }
 

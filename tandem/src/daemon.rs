@@ -10,6 +10,7 @@ mod sip_sockets;
 mod telling;
 mod tracks;
 mod virtual_router;
+mod watchers;
 mod world;
 
 use std::os::fd::AsFd;
@@ -32,6 +33,7 @@ use inbox::{Inbox, Input};
 use sip_sockets::SipSockets;
 use telling::Telling;
 use virtual_router::VirtualRouter;
+use watchers::Watchers;
 use world::World;
 
 /// The parent wants a stamp each 20 ms at least.
@@ -117,11 +119,13 @@ pub fn run(setup: &Setup) -> Result<()> {
         vrrp: setup.vrrp.clone(),
         level: Level::OWN,
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
+        safeguards: setup.node_safeguards(),
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
     tracks::start(&setup.tracks, &sender).into_diagnostic().wrap_err("start to measure what is tracked")?;
-    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling)?;
+    let watchers = Watchers::start(setup, &telling, &sender)?;
+    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling, watchers)?;
     Daemon {
         node,
         world,
@@ -178,6 +182,7 @@ impl Daemon {
             // Everything that waits is read before any silence is judged, a lost carrier first of all.
             self.ask_carrier()?;
             self.read_links(&mut link_batch)?;
+            self.read_witness(&mut link_batch)?;
             self.read_vrrp()?;
             self.read_parent()?;
             self.read_inbox()?;
@@ -224,6 +229,7 @@ impl Daemon {
         ];
         fds.extend(self.world.interfaces.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
         fds.extend(self.world.virtual_router.iter().map(|router| PollFd::new(router.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.world.watchers.witness.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
         // Rounded up: waking a little late is better than spinning.
@@ -263,6 +269,13 @@ impl Daemon {
             Received::Farewell(incarnation) => self.step(Event::Farewell { incarnation }),
             Received::Ignored(_) => Ok(()),
         }
+    }
+
+    fn read_witness(&mut self, batch: &mut Batch) -> Result<()> {
+        for bytes in self.world.watchers.answers(batch) {
+            self.step(Event::Witness { bytes })?;
+        }
+        Ok(())
     }
 
     fn read_vrrp(&mut self) -> Result<()> {

@@ -1,11 +1,19 @@
-//! What `tandem doctor` asks of the network room: the key, the clock, the way to tell neighbours.
+//! What `tandem doctor` asks of the network room: the key, the clock, the way to tell neighbours, the witness.
 
 use std::error::Error;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use admin::config::{Config, Service};
 use admin::doctor::{Finding, Probes};
 use net::key::{KeyError, PairKey};
 use net::neighbours::Neighbours;
+use net::witness::{DATAGRAM_BYTES_MAX, Seal};
+use node::cluster::witness::{Answer, Ask, Want};
+
+/// A witness answers within milliseconds.
+const WITNESS_WAIT: Duration = Duration::from_millis(500);
+const WITNESS_AGAIN: Duration = Duration::from_millis(100);
 
 pub fn probe(config: &Config) -> Probes {
     let mut findings = Vec::new();
@@ -14,6 +22,11 @@ pub fn probe(config: &Config) -> Probes {
     }
     for interface in config.service.iter().flat_map(Service::interfaces) {
         findings.push(neighbours(&interface));
+    }
+    if let (Some(witness), Some(peer)) = (&config.safeguards.witness, &config.peer)
+        && let Ok(key) = PairKey::read(&peer.key_file)
+    {
+        findings.extend(self::witness(&witness.addresses, &Seal::new(&key.witness_key()), config.index.0));
     }
     Probes { clock_synchronised: net::clock::is_synchronised(), findings }
 }
@@ -45,6 +58,53 @@ fn neighbours(interface: &str) -> Finding {
             "run it as root or with CAP_NET_RAW, on an Ethernet interface",
         ),
     }
+}
+
+/// Every way to the witness is tried, and all must lead to one.
+fn witness(addresses: &[SocketAddr], seal: &Seal, index: u8) -> Vec<Finding> {
+    const CHECK: &str = "witness";
+    let mut findings = Vec::new();
+    let mut lives = Vec::new();
+    for address in addresses {
+        match look(*address, seal, index) {
+            Some(answer) => {
+                lives.push(answer.life);
+                findings.push(Finding::ok(CHECK, format!("{address} answers")));
+            }
+            None => findings.push(Finding::problem(
+                CHECK,
+                format!("{address} does not answer"),
+                "start `tandem witness` there with this pair's key (`tandem key FILE --witness-of PAIR_KEY` makes it), \
+                 and let UDP pass",
+            )),
+        }
+    }
+    if lives.windows(2).any(|pair| pair.first() != pair.last()) {
+        let todo = "name one witness only, by several addresses: two of them would let both nodes serve";
+        findings.push(Finding::problem(CHECK, "the addresses lead to different witnesses", todo));
+    }
+    findings
+}
+
+/// Asks without taking part: nothing changes at the witness.
+fn look(address: SocketAddr, seal: &Seal, index: u8) -> Option<Answer> {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.set_read_timeout(Some(WITNESS_AGAIN)).ok()?;
+    let sequence = u64::from_ne_bytes(net::clock::random_bytes().ok()?);
+    let ask = Ask { index: base::NodeIndex(index), sequence, want: Want::Look, ..Ask::default() };
+    let datagram = seal.seal_ask(&ask.encode());
+    let begun = Instant::now();
+    let mut buffer = [0; DATAGRAM_BYTES_MAX];
+    while begun.elapsed() < WITNESS_WAIT {
+        socket.send_to(&datagram, address).ok()?;
+        let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
+        let answer = seal.open_answer(buffer.get(..length)?).and_then(|body| Answer::decode(body).ok());
+        if let Some(answer) = answer.filter(|answer| answer.sequence == sequence) {
+            return Some(answer);
+        }
+    }
+    None
 }
 
 /// The error and its causes in one line.

@@ -8,6 +8,7 @@ mod logging;
 mod pair;
 mod serve;
 mod setup;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -22,10 +22,12 @@ pub fn init(arguments: &InitArguments, out: &mut impl Write) -> Result<()> {
     let key = PairKey::generate().into_diagnostic()?;
     let written = draft.write(&secrets(&key)).map_err(report)?;
     let invitation = draft.invitation(key.bytes());
+    let witness = draft.witness_line();
     let invited = Invited {
         written: Some(&written),
         warnings: &draft.warnings(),
         invitation: Some(&invitation),
+        witness: witness.as_deref(),
         json: arguments.json,
         token_only: arguments.token_only,
     };
@@ -44,6 +46,7 @@ pub fn join(arguments: &JoinArguments, out: &mut impl Write) -> Result<()> {
         written: Some(&written),
         warnings: &draft.warnings(),
         invitation: None,
+        witness: None,
         json: arguments.json,
         token_only: false,
     };
@@ -61,6 +64,7 @@ pub fn invite(arguments: &InviteArguments, out: &mut impl Write) -> Result<()> {
         written: None,
         warnings: &[],
         invitation: Some(&invitation),
+        witness: None,
         json: arguments.json,
         token_only: arguments.token_only,
     };
@@ -90,7 +94,7 @@ fn secrets(key: &PairKey) -> Secrets {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         digits.chars().take(PASSWORD_CHARACTERS).collect()
     };
-    Secrets { key_file: key.line(), phones: PHONES.map(password) }
+    Secrets { key_file: key.line(), witness_key_file: key.witness_key().line(), phones: PHONES.map(password) }
 }
 
 fn report(error: PairingError) -> Report {

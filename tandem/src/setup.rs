@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use admin::config::{Config, HmacKeyFile, Link, Telling, Track};
+use admin::config::{Config, HmacKeyFile, Link, Safeguards, Telling, Track};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
@@ -48,6 +48,8 @@ pub struct Setup {
     pub key: Option<PairKey>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
+    /// What keeps two nodes from serving at once.
+    pub safeguards: Safeguards,
 }
 
 impl Setup {
@@ -80,7 +82,23 @@ impl Setup {
             links,
             key,
             telling: config.telling.clone(),
+            safeguards: config.safeguards.clone(),
         })
+    }
+
+    /// What the node has to know of it.
+    pub fn node_safeguards(&self) -> node::cluster::Safeguards {
+        let Safeguards { witness, ping, fencing, role_hook: _ } = &self.safeguards;
+        let fencing = fencing.as_ref().map(|fencing| node::cluster::Fencing {
+            wait: fencing.wait,
+            timeout: fencing.timeout,
+            on_failure: fencing.on_failure,
+        });
+        node::cluster::Safeguards {
+            witness: witness.as_ref().map(|witness| witness.mode),
+            fencing,
+            ping_settle: ping.as_ref().map(|ping| ping.settle).unwrap_or_default(),
+        }
     }
 
     pub fn socket_path(&self) -> PathBuf {

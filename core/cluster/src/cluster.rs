@@ -13,7 +13,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base::{ClusterTime, Epoch, Incarnation, Level, LocalTime, NodeIndex, Position};
+use base::{ClusterTime, Epoch, Incarnation, LocalTime, Position};
 use minicbor::{Decode, Encode};
 
 use crate::clock::ClusterClock;
@@ -21,79 +21,27 @@ use crate::heartbeat::{Drain, Heartbeat, Reach, Role};
 use crate::neighbours::Schedule;
 use crate::output::{Notice, Output};
 use crate::peer::{Arrival, Peer, PeerView};
-use crate::timing::Timing;
 use crate::track::Standing;
+use crate::witness::Lease;
 
 mod drain;
+mod fencing;
+mod guard;
+mod permit;
+mod pings;
 mod rank;
 mod role;
+mod settings;
 #[cfg(test)]
 mod tests;
 
+use guard::Guard;
+pub use guard::{Fencing, OnFailure, Safeguards};
+pub use pings::Pings;
+pub use settings::{Durable, Failback, ResumeActive, Settings};
+
 /// After a sleep everything that came meanwhile is read within this time, however much it is.
 const UNREAD_FOR: Duration = Duration::from_millis(10);
-
-/// Whether the role goes back to the node of greater priority by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub enum Failback {
-    /// Only when an operator asks: each move is a risk and a short silence.
-    #[default]
-    #[n(0)]
-    Manual,
-    /// When it has been in step for the settling time.
-    #[n(1)]
-    Automatic,
-}
-
-/// The parent kept the address because no protected peer existed when the daemon died: serve again at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct ResumeActive {
-    /// The epoch of the daemon that died, as far as the parent knows it.
-    #[n(0)]
-    pub epoch: Epoch,
-}
-
-/// What does not change during the life of a daemon.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-pub struct Settings {
-    #[n(0)]
-    pub index: NodeIndex,
-    #[n(1)]
-    pub name: String,
-    /// Who is active when both are well and neither has more: the greater one.
-    #[n(2)]
-    pub priority: u8,
-    /// Without a peer the node is active at once and stays alone.
-    #[n(3)]
-    pub has_peer: bool,
-    #[n(4)]
-    pub failback: Failback,
-    #[n(5)]
-    pub timing: Timing,
-    #[n(6)]
-    pub restart: Option<ResumeActive>,
-    /// What this program can read: the peer is told.
-    #[n(20)]
-    pub level: Level,
-}
-
-/// What the disk remembers of epochs, of the peer, and of the operator's wishes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Durable {
-    /// The greatest one known: of the last `EpochKnown` that was written and of the journal's last entry.
-    #[n(0)]
-    pub epoch: Epoch,
-    /// The last `ReserveEpoch` that was written. It may have been used, so it is not used again after a restart.
-    #[n(1)]
-    pub reserved: Epoch,
-    /// What the peer could read when it was last heard; `None` before that.
-    #[n(2)]
-    pub peer_level: Option<Level>,
-    /// What an operator has said last.
-    #[n(3)]
-    #[cbor(default)]
-    pub drain: Drain,
-}
 
 /// The machine. Its owner calls each input with the present local time, which never runs backwards.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -197,6 +145,9 @@ pub struct Cluster {
     /// Active: since when it has been so because something fails here and not there.
     #[n(42)]
     worse_since: Option<LocalTime>,
+    #[n(33)]
+    #[cbor(default)]
+    guard: Guard,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -259,6 +210,7 @@ impl Cluster {
             standing: Standing::default(),
             outranked_since: None,
             worse_since: None,
+            guard: Guard::new(&settings, now),
             settings,
         }
     }
@@ -282,6 +234,9 @@ impl Cluster {
             return out;
         }
         self.forgive_own_stall(now, &mut out);
+        if matches!(arrival, Arrival::Next | Arrival::Returned | Arrival::NewLife { .. }) {
+            self.note_contact(now, &heartbeat);
+        }
         // What was waiting while we slept comes all at once. A peer that follows afterwards does so now.
         let down_after = self.settings.timing.down_after;
         if heartbeat.role != Role::Active && now + down_after >= self.uncertain_until + UNREAD_FOR {
@@ -335,6 +290,7 @@ impl Cluster {
             self.peer.lost();
             self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), &mut out);
         }
+        self.watch_reign(now, &mut out);
         self.judge(now, &mut out);
         self.reserve_next(&mut out);
         self.finish(now, &mut out);
@@ -398,7 +354,7 @@ impl Cluster {
         let mut out = Vec::new();
         self.forgive_own_stall(now, &mut out);
         self.position = position;
-        if self.role == Role::Standby && self.is_able() && !self.leaving && self.drain != Drain::Never {
+        if self.role == Role::Standby && self.may_serve() && !self.leaving {
             self.take_over(now, &mut out);
             // Who gave it to us is not to take it back because it was reached and we were not yet.
             self.reached_since = Some(now);
@@ -497,9 +453,12 @@ impl Cluster {
         let timing = &self.settings.timing;
         let silent_at = self.peer.view.up.then(|| self.peer.view.heard_at + timing.down_after);
         let judged = [silent_at, self.role_deadline(), self.hand_over_until, self.failback_deadline()];
+        let judged = judged.into_iter().chain(self.guard_deadlines());
         let judged_at = self.judged_at;
-        let ahead = judged.into_iter().flatten().filter(|&at| judged_at.is_none_or(|judged_at| at > judged_at));
-        ahead.chain(self.neighbours.deadline().map(|at| at.max(self.uncertain_until))).chain([self.heartbeat_at]).min()
+        let ahead = judged.flatten().filter(|&at| judged_at.is_none_or(|judged_at| at > judged_at));
+        let asks = self.guard.lease.as_ref().map(Lease::deadline);
+        let told = self.neighbours.deadline().map(|at| at.max(self.uncertain_until));
+        ahead.chain(told).chain(asks).chain([self.heartbeat_at]).min()
     }
 
     /// The role is what it is said to be. After a sleep in which the peer may have taken over it is not, until the peer
@@ -566,6 +525,9 @@ impl Cluster {
             router: self.router,
             drain: self.drain.is_on().then_some(self.drain),
             penalty: Some(self.standing.penalty).filter(|penalty| *penalty > 0),
+            echo: self.peer.echo(),
+            witness: self.guard.lease.as_ref().map(|lease| lease.hears(now)),
+            pings: self.guard.pings.map(|pings| pings.answering),
         }
     }
 
@@ -578,9 +540,12 @@ impl Cluster {
             self.heartbeat_due = false;
             self.heartbeat_at = now + self.settings.timing.heartbeat_interval;
             if self.settings.has_peer {
-                out.push(Output::SendHeartbeat(Box::new(self.next_heartbeat(now))));
+                let heartbeat = self.next_heartbeat(now);
+                self.guard.said(heartbeat.sequence, now);
+                out.push(Output::SendHeartbeat(Box::new(heartbeat)));
             }
         }
+        self.ask_witness(now, out);
     }
 
     fn notice_refused(&mut self, incarnation: Incarnation, link: u8, out: &mut Vec<Output>) {

@@ -123,8 +123,17 @@ pub struct Heartbeat {
     /// Whether an operator wants it out of service; `None` where nobody does, as before there was such a wish.
     #[n(20)]
     pub drain: Option<Drain>,
-    /// How much what it tracks subtracts from its priority; none where nothing does.
+    /// The greatest sequence of the life that `heard` names: since the sender heard that one it counts our silence.
     #[n(21)]
+    pub echo: Option<u64>,
+    /// Whether it hears the pair's witness; `None` when it knows of none.
+    #[n(22)]
+    pub witness: Option<bool>,
+    /// How many of its ping targets answer; `None` when it has none, or does not know yet.
+    #[n(23)]
+    pub pings: Option<u8>,
+    /// How much what it tracks subtracts from its priority; none where nothing does.
+    #[n(24)]
     pub penalty: Option<u8>,
 }
 

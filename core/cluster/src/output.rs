@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::{Epoch, Incarnation, NodeIndex};
 
 use crate::heartbeat::Heartbeat;
+use crate::witness::Ask;
 
 /// One thing to do, in the order given.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,22 @@ pub enum Output {
     BeginHandOver,
     /// Take input again: the peer did not take the role in time.
     HandOverFailed,
+    /// Send it to the witness; lost is lost.
+    AskWitness(Box<Ask>),
+    /// Run the fencing program against the peer; then say `fenced` with this number.
+    Fence(Fence),
     Notice(Notice),
+}
+
+/// What the fencing program is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    pub number: u64,
+    /// The peer's name; empty when it was never heard.
+    pub peer: String,
+    /// The epoch in which the peer served.
+    pub epoch: Epoch,
+    pub cause: &'static str,
 }
 
 /// Something that an operator or a metric wants to know.
@@ -71,6 +87,25 @@ pub enum Notice {
     Fault,
     /// The peer is the one to prefer by now, and we hand over to it.
     Outranked { own: u8, peer: u8 },
+    /// The witness answers.
+    WitnessHeard,
+    /// The witness does not answer.
+    WitnessLost,
+    /// We served, and neither the peer nor the witness says any more that nobody else does.
+    Resigned { epoch: Epoch },
+    /// The role is free as far as we can see, but the witness does not let us have it, or does not answer.
+    RoleWithheld { answered: bool },
+    /// The role is free, but with none of the ping targets in reach we do not take it.
+    SeesNothing,
+    /// The fencing program has failed or took too long.
+    FencingFailed { serves: bool },
+}
+
+impl Notice {
+    /// It is about the witness and what follows from its word.
+    pub fn is_of_witness(&self) -> bool {
+        matches!(self, Self::WitnessHeard | Self::WitnessLost | Self::Resigned { .. } | Self::RoleWithheld { .. })
+    }
 }
 
 impl fmt::Display for Notice {
@@ -102,6 +137,20 @@ impl fmt::Display for Notice {
             Self::Outranked { own, peer } => {
                 write!(f, "the peer's priority is {peer} and ours {own}, less what fails: handing over")
             }
+            Self::WitnessHeard => f.write_str("the witness answers"),
+            Self::WitnessLost => f.write_str("the witness does not answer"),
+            Self::Resigned { epoch } => {
+                write!(f, "gave up epoch {epoch}: neither the peer nor the witness answers, so the peer may serve")
+            }
+            Self::RoleWithheld { answered: true } => {
+                f.write_str("the peer is silent to us, but the witness says that it serves")
+            }
+            Self::RoleWithheld { answered: false } => {
+                f.write_str("the peer is silent, and without the witness we cannot know that it does not serve")
+            }
+            Self::SeesNothing => f.write_str("the role is free, but no ping target answers, so we do not take it"),
+            Self::FencingFailed { serves: true } => f.write_str("the peer could not be fenced; serving all the same"),
+            Self::FencingFailed { serves: false } => f.write_str("the peer could not be fenced, so we do not serve"),
         }
     }
 }
@@ -119,6 +168,8 @@ pub enum SwitchOverRefused {
     PeerWithoutCarrier,
     #[error("the peer is drained: end that there with `tandem drain --end`")]
     PeerDrained,
+    #[error("none of the peer's ping targets answers it")]
+    PeerSeesNothing,
     #[error("a hand-over is under way")]
     UnderWay,
     #[error("this node has no peer")]

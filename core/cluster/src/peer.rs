@@ -61,6 +61,13 @@ pub struct PeerView {
     /// Whether it is wanted out of service, as of its last heartbeat even when it is down.
     #[n(21)]
     pub drain: Drain,
+    /// It hears the pair's witness.
+    #[n(16)]
+    #[cbor(default)]
+    pub witness: bool,
+    /// How many of its ping targets answer.
+    #[n(17)]
+    pub pings: Option<u8>,
     /// How much what it tracks subtracts from its priority.
     #[n(22)]
     #[cbor(default)]
@@ -158,6 +165,11 @@ impl Peer {
         self.view.up && !self.view.hears_us && now.since(self.up_since) >= heard_for
     }
 
+    /// The greatest sequence that was heard of the life that our heartbeats name.
+    pub fn echo(&self) -> Option<u64> {
+        self.naming.filter(|naming| self.view.incarnation == Some(*naming)).map(|_| self.sequence)
+    }
+
     /// Its daemon is dead: what is still under way from it must not revive it.
     pub fn farewell(&mut self, quiet_until: LocalTime) {
         self.quiet_until = quiet_until;
@@ -221,6 +233,8 @@ impl Peer {
             level: heartbeat.level,
             drain: heartbeat.drain.unwrap_or_default(),
             penalty: heartbeat.penalty.unwrap_or(0),
+            witness: heartbeat.witness == Some(true),
+            pings: heartbeat.pings,
         };
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base::{Epoch, Incarnation, Level, Position};
+use cluster::output::Fence;
 use cluster::{Drain, Durable, Notice};
 use media::relay::Port;
 use pbx::record::Record;
@@ -31,6 +32,12 @@ pub enum Action {
         destination: IpAddr,
         bytes: Vec<u8>,
     },
+    /// Send it to the witness, authenticated; lost is lost.
+    AskWitness {
+        bytes: Vec<u8>,
+    },
+    /// Run the fencing program, then say `Fenced`.
+    Fence(Fence),
     OpenPort(Port),
     UpdatePort(Port),
     ClosePort(u16),

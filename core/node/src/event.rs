@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
-use cluster::Drain;
+use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
 /// This machine's clocks at the instant of the event.
@@ -45,6 +45,12 @@ pub enum Event {
     Vrrp { packet: cluster::vrrp::Packet, bytes: Vec<u8> },
     /// The machine's own address on the service interface, which VRRP adverts come from: at first, and when it changes.
     OwnAddress { address: Option<IpAddr> },
+    /// An authenticated answer of the witness.
+    Witness { bytes: Vec<u8> },
+    /// The fencing program of `Action::Fence` with this number has ended; `done` when it exited with 0.
+    Fenced { number: u64, done: bool },
+    /// How many ping targets answer: when it is first known, and when it changes.
+    Pings { pings: Pings },
     /// Somebody asks on the operator's socket; the answer carries the same number.
     Asked { number: u64, operator: Operator },
 }

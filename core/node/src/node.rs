@@ -3,6 +3,7 @@
 mod about;
 mod cause;
 mod drain;
+mod guard;
 mod level;
 mod merge;
 mod operator;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use base::{ClusterTime, Incarnation, Level, LocalTime, Lsn, NodeIndex, Random};
 use cluster::track::Tracks;
 use cluster::vrrp::Router;
-use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Timing};
+use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Safeguards, Timing};
 use pbx::call::CallNumber;
 use pbx::configuration::{Configuration, Loaded};
 use pbx::{Output as PbxOutput, Pbx};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub level: Level,
     /// What decides, besides heartbeats, how well this node can serve; `Event::Measured` counts from 0.
     pub tracks: Vec<cluster::track::Settings>,
+    /// What keeps this node from being a second master.
+    pub safeguards: Safeguards,
 }
 
 /// What the disk remembers.
@@ -153,6 +156,7 @@ impl Node {
             timing: settings.timing,
             restart: settings.restart,
             level: settings.level,
+            safeguards: settings.safeguards,
         };
         let Recovered { log, durable, cluster_time } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
@@ -205,6 +209,9 @@ impl Node {
     /// One step: the only door to the node.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.trigger = cause::Trigger::of(&event);
+        if !matches!(event, Event::Peer { .. } | Event::Farewell { .. } | Event::Witness { .. } | Event::Timeout) {
+            self.watch_lapse(now);
+        }
         match event {
             Event::Datagram { local, source, bytes } => {
                 if self.takes_input() {
@@ -248,6 +255,9 @@ impl Node {
             Event::Measured { track, measured } => self.measured(now, track, measured),
             Event::Vrrp { packet, bytes } => self.vrrp_received(now, packet, &bytes),
             Event::OwnAddress { address } => self.own_address(now, address),
+            Event::Witness { bytes } => self.witness_answered(now, &bytes),
+            Event::Fenced { number, done } => self.fenced(now, number, done),
+            Event::Pings { pings } => self.pings_told(now, pings),
             Event::Asked { number, operator } => self.asked(now, number, operator),
         }
         self.finish(now);

@@ -58,6 +58,12 @@ pub struct Status {
     pub priority: u8,
     #[serde(default)]
     pub tracks: Vec<TrackLine>,
+    /// `None` where there is no witness.
+    #[serde(default)]
+    pub witness: Option<WitnessLine>,
+    /// `None` where there are no ping targets, and until it is known which of them answer.
+    #[serde(default)]
+    pub pings: Option<PingsLine>,
 }
 
 /// One thing that is tracked.
@@ -68,6 +74,30 @@ pub struct TrackLine {
     pub state: String,
     /// From the priority.
     pub subtracts: u8,
+}
+
+/// The third machine that keeps two nodes from serving at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WitnessLine {
+    /// It answers.
+    pub up: bool,
+    /// `prefer` or `require`.
+    pub mode: String,
+    /// Who has its lease: `this node`, `the peer`, `nobody` or `unknown`.
+    pub lease: String,
+    /// It has a say in who serves; not while neither node hears it.
+    pub counts: bool,
+    /// Whether the peer hears it; `None` while the peer is down.
+    pub peer_hears: Option<bool>,
+    pub round_trip_ms: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PingsLine {
+    pub answering: u8,
+    pub targets: u8,
+    /// `None` when the peer does not know, or does not tell.
+    pub peer_answering: Option<u8>,
 }
 
 /// What is said and heard of the virtual router.

@@ -19,6 +19,7 @@ mod sipp_calls;
 mod tap;
 mod telling;
 mod vrrp;
+mod witness;
 
 /// Silence at shared machines may be so many times what is promised.
 const SLACK: f64 = 3.0;

@@ -1,4 +1,5 @@
-//! Owns the alarm: when somebody is told that calls are not protected, when again, and when that it is over.
+//! Owns the alarm: when somebody is told that calls are not protected, or that the witness is lost, when again, and
+//! when that it is over.
 //!
 //! Pairs die because the standby had been dead for months. `Alarm` decides and touches nothing; `watch` runs it on a
 //! thread of its own; `deliver` brings each message to where it is wanted, on further threads, so that a mail server
@@ -25,12 +26,12 @@ const ON_PURPOSE_AFTER: Duration = Duration::from_secs(8 * 3_600);
 /// What is told. The field names are those of the webhook's and the program's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
-    /// `unprotected` or `protected`.
+    /// `unprotected` or `protected`; of the witness `witness_lost` or `witness_back`.
     pub alarm: &'static str,
     pub node: String,
-    /// How long protection has been away, or was.
+    /// How long protection, or the witness, has been away, or was.
     pub seconds: u64,
-    /// Why, for `unprotected`.
+    /// Why, for `unprotected` and `witness_lost`.
     pub reason: Option<String>,
     /// How often it was told before.
     pub repeated: u64,
@@ -65,11 +66,41 @@ impl Look {
         let reason = status.unprotected_because.clone().unwrap_or_else(|| "it does not say why".into());
         Self::Unprotected { reason, on_purpose: status.unprotected_on_purpose }
     }
+
+    /// The same for the witness: a standby whose peer does not reach it either leaves the telling to that one.
+    pub fn of_witness(status: &Status) -> Self {
+        let Some(witness) = &status.witness else { return Self::Others };
+        let serves = matches!(status.role.as_str(), "active" | "alone");
+        match (witness.up, witness.peer_hears) {
+            (true, _) => Self::Protected,
+            (false, Some(false)) if !serves => Self::Others,
+            (false, Some(true)) => Self::Unprotected { reason: "the other node reaches it".into(), on_purpose: false },
+            (false, _) => Self::Unprotected { reason: "it does not answer".into(), on_purpose: false },
+        }
+    }
+}
+
+/// What an alarm watches over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Protection,
+    Witness,
+}
+
+impl Subject {
+    /// The names of its messages, while it is away and when it is back.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::Protection => ["unprotected", "protected"],
+            Self::Witness => ["witness_lost", "witness_back"],
+        }
+    }
 }
 
 /// When to tell. Time is given to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
+    subject: Subject,
     node: String,
     after: Duration,
     repeat: Duration,
@@ -87,9 +118,18 @@ impl Alarm {
         let newest = |kinds: [&str; 2]| events.iter().rev().find(|event| kinds.contains(&event.kind.as_str()));
         let age = |event: &Event| Duration::from_millis(now_ms.saturating_sub(event.at_ms));
         let lost = newest(["protected", "unprotected"]).filter(|event| event.kind == "unprotected").map(age);
-        let told = newest(["alarm", "all_clear"]).filter(|event| event.kind == "alarm");
+        let of_witness = |event: &Event| event.data.contains_key("witness");
+        let mut told = events.iter().rev().filter(|event| !of_witness(event));
+        let told = told.find(|event| ["alarm", "all_clear"].contains(&event.kind.as_str()));
+        let told = told.filter(|event| event.kind == "alarm");
         let repeated = told.and_then(|event| event.data.get("repeated")).and_then(serde_json::Value::as_u64);
-        Self { node: node.to_owned(), after, repeat, lost, told: told.map(age), repeated: repeated.unwrap_or(0) }
+        let (subject, repeated) = (Subject::Protection, repeated.unwrap_or(0));
+        Self { subject, node: node.to_owned(), after, repeat, lost, told: told.map(age), repeated }
+    }
+
+    /// The same for the witness. It begins to count with the node's life: nothing is in danger while it is away.
+    pub fn of_witness(node: &str, after: Duration, repeat: Duration) -> Self {
+        Self { subject: Subject::Witness, ..Self::new(node, after, repeat, &[], 0) }
     }
 
     /// `elapsed` is the time since the last look.
@@ -118,19 +158,28 @@ impl Alarm {
             None => 0,
         };
         self.told = Some(Duration::ZERO);
-        let text = format!(
-            "{}: calls are NOT PROTECTED, for {} now: {reason}. If this node dies, they are lost",
-            self.node,
-            people(lost)
-        );
-        Some(self.message("unprotected", lost, Some(reason.to_owned()), text))
+        let (node, lasts, [away, _]) = (&self.node, people(lost), self.subject.names());
+        let text = match self.subject {
+            Subject::Protection => {
+                format!("{node}: calls are NOT PROTECTED, for {lasts} now: {reason}. If this node dies, they are lost")
+            }
+            Subject::Witness => format!(
+                "{node}: the WITNESS is lost, for {lasts} now: {reason}. If the two nodes lose each other now, both may \
+                 serve, or none"
+            ),
+        };
+        Some(self.message(away, lost, Some(reason.to_owned()), text))
     }
 
     fn cleared(&mut self) -> Option<Message> {
         let lost = self.lost.take().unwrap_or_default();
         self.told.take()?;
-        let text = format!("{}: calls are protected again", self.node);
-        Some(self.message("protected", lost, None, text))
+        let [_, back] = self.subject.names();
+        let text = match self.subject {
+            Subject::Protection => format!("{}: calls are protected again", self.node),
+            Subject::Witness => format!("{}: the witness answers again", self.node),
+        };
+        Some(self.message(back, lost, None, text))
     }
 
     fn message(&self, alarm: &'static str, lost: Duration, reason: Option<String>, text: String) -> Message {

@@ -43,7 +43,13 @@ pub enum Command {
     /// directory for the node's state are enough (--asterisk-dir and --state-dir). The command stays in the foreground
     /// and logs to standard error; SIGTERM hands over to the peer and ends it, SIGHUP loads the PBX's files again.
     Serve(ServeArguments),
-    /// Make the secret key that the two nodes of a pair share
+    /// Run the witness of one or more pairs on this third machine
+    ///
+    /// While two nodes do not hear each other, it lets at most one of them serve. It needs no other file than the key
+    /// that `tandem init --witness` or `tandem key --witness-of` makes for it, keeps nothing on disk, and may be
+    /// restarted at any time. The command stays in the foreground and logs to standard error.
+    Witness(WitnessArguments),
+    /// Make the secret key that the two nodes of a pair share, or the one for its witness
     ///
     /// The file is made with mode 0600 and never overwritten. Copy it to the other machine over a safe way, such as
     /// ssh, and name it as key_file in both configuration files.
@@ -120,10 +126,26 @@ impl ServeArguments {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct WitnessArguments {
+    /// Where to listen (UDP), for example 0.0.0.0:7710
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// The key of a pair's witness; may be repeated, one for each pair
+    #[arg(long, value_name = "FILE", required = true)]
+    pub key: Vec<PathBuf>,
+    /// Write the log as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct KeyArguments {
     /// The file to make
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Make the key for the witness of the pair whose key is in this file. The pair's key cannot be found from it
+    #[arg(long, value_name = "PAIR_KEY")]
+    pub witness_of: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

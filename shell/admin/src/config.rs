@@ -13,6 +13,7 @@ use node::cluster::Failback;
 
 mod error;
 mod reader;
+mod safeguards;
 mod sections;
 mod service;
 mod telling;
@@ -24,6 +25,7 @@ mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
 pub use service::{Service, ServiceAddress};
+pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
 pub use telling::{AlarmSettings, Email, Telling};
 pub use track::{Subject, Track};
 
@@ -75,6 +77,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
+    /// What keeps two nodes from serving at once.
+    pub safeguards: Safeguards,
 }
 
 /// The other node of the pair.

@@ -1,6 +1,6 @@
 //! Owns the human forms of a node's answers: what an operator has to see first comes first.
 
-use node::{CallLine, ForeignLine, PeerLine, PhoneLine, TrackLine, VrrpLine};
+use node::{CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, TrackLine, VrrpLine, WitnessLine};
 
 use crate::status::NodeStatus;
 
@@ -32,6 +32,12 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     }
     if !status.tracks.is_empty() {
         line("priority", format!("{}; {}", status.priority, tracks(&status.tracks)));
+    }
+    if let Some(witness) = &status.witness {
+        line("witness", self::witness(witness));
+    }
+    if let Some(pings) = &status.pings {
+        line("ping", self::pings(pings));
     }
     line("phones", status.registrations.to_string());
     line("calls", status.calls.to_string());
@@ -137,6 +143,27 @@ fn tracks(tracks: &[TrackLine]) -> String {
         }
     };
     tracks.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn witness(witness: &WitnessLine) -> String {
+    let WitnessLine { up, mode, lease, counts, peer_hears, round_trip_ms } = witness;
+    let peer = match peer_hears {
+        Some(false) => ", NOT heard by the peer",
+        _ => "",
+    };
+    if *up {
+        let round_trip = round_trip_ms.map(|ms| format!(", {ms:.1} ms away")).unwrap_or_default();
+        return format!("answers{round_trip}, its lease has {}{peer}", printable(lease));
+    }
+    let counts = if *counts { "; without it only a node that hears its peer serves" } else { "" };
+    format!("DOES NOT ANSWER{peer}, mode {}{counts}", printable(mode))
+}
+
+fn pings(pings: &PingsLine) -> String {
+    let PingsLine { answering, targets, peer_answering } = pings;
+    let peer = peer_answering.map(|count| format!(", {count} to the peer")).unwrap_or_default();
+    let answering = if *answering == 0 { "NONE".to_owned() } else { answering.to_string() };
+    format!("{answering} of {targets} targets answer{peer}")
 }
 
 fn peer(peer: &PeerLine) -> String {

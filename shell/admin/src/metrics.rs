@@ -109,6 +109,16 @@ impl Metrics {
             set(&gauge!("tandem_peer_clock_ahead_seconds"), told(&|about| about.clock_ahead_ms / 1000.0));
             set(&gauge!("tandem_configuration_equal"), told(&equal));
         }
+        if let Some(witness) = &status.witness {
+            set(&gauge!("tandem_witness_up"), flag(witness.up));
+            set(&gauge!("tandem_witness_lease"), flag(witness.lease == "this node"));
+            set(&gauge!("tandem_witness_counts"), flag(witness.counts));
+            set(&gauge!("tandem_witness_round_trip_seconds"), witness.round_trip_ms.map_or(f64::NAN, |ms| ms / 1000.0));
+        }
+        if let Some(pings) = &status.pings {
+            set(&gauge!("tandem_ping_targets"), f64::from(pings.targets));
+            set(&gauge!("tandem_ping_targets_answering"), f64::from(pings.answering));
+        }
         for link in links {
             counter!("tandem_link_received_total", "link" => link.name.clone()).absolute(link.received);
             counter!("tandem_link_sent_total", "link" => link.name.clone()).absolute(link.sent);
@@ -146,6 +156,12 @@ fn describe() {
     describe_gauge!("tandem_links", "Links that are configured");
     describe_gauge!("tandem_peer_clock_ahead_seconds", Unit::Seconds, "How far the peer's wall clock is ahead of ours");
     describe_gauge!("tandem_configuration_equal", "1 when both nodes have the same files of the phones");
+    describe_gauge!("tandem_witness_up", "1 while the witness answers");
+    describe_gauge!("tandem_witness_lease", "1 while this node has the witness's lease");
+    describe_gauge!("tandem_witness_counts", "1 while the witness has a say in who serves");
+    describe_gauge!("tandem_witness_round_trip_seconds", Unit::Seconds, "From an ask of the witness to its answer");
+    describe_gauge!("tandem_ping_targets", "Ping targets that are configured");
+    describe_gauge!("tandem_ping_targets_answering", "Ping targets that answer this node");
     describe_counter!("tandem_link_received_total", "Messages of the peer on a link");
     describe_counter!("tandem_link_sent_total", "Messages to the peer on a link");
     describe_counter!("tandem_link_ignored_total", "Datagrams on a link that were not authentic, or seen before");

@@ -29,6 +29,9 @@ pub use token::{Invitation, TOKEN_BYTES_MAX, TokenError};
 const PRIORITY_FIRST: u8 = 150;
 const PRIORITY_SECOND: u8 = 100;
 
+/// What the third machine gets, beside the pair's key.
+const WITNESS_KEY_FILE: &str = "witness.key";
+
 /// Why two machines were not made a pair. Nothing has been written then.
 #[derive(Debug, Error)]
 pub enum PairingError {
@@ -85,6 +88,10 @@ pub struct Draft {
     vrid: u8,
     priority: u8,
     links: Vec<Link>,
+    /// Ways to the witness; empty without one.
+    witness: Vec<SocketAddr>,
+    /// Where the witness's key goes, on the machine that makes it.
+    witness_key_file: Option<PathBuf>,
 }
 
 impl Draft {
@@ -102,7 +109,7 @@ impl Draft {
         let mut links = vec![ends(answers.own, answers.peer)];
         links.extend(arguments.link.iter().map(|link| ends(link.own, link.peer)));
         let interface = answers.interface.ok_or_else(|| PairingError::Missing { flags: "--interface".into() })?;
-        Self::new(
+        let draft = Self::new(
             files,
             answers.name,
             arguments.failback.word(),
@@ -111,7 +118,13 @@ impl Draft {
             arguments.vrid,
             PRIORITY_FIRST,
             links,
-        )
+            arguments.witness.clone(),
+        )?;
+        let witness_key_file = (!draft.witness.is_empty()).then(|| draft.key_file.with_file_name(WITNESS_KEY_FILE));
+        if let Some(path) = witness_key_file.clone().filter(|path| path.symlink_metadata().is_ok()) {
+            return Err(PairingError::Exists { path, flag: "--key-file" });
+        }
+        Ok(Self { witness_key_file, ..draft })
     }
 
     /// What the second machine gets that was invited so.
@@ -135,6 +148,7 @@ impl Draft {
             invitation.vrid,
             invitation.priority,
             invitation.links.clone(),
+            invitation.witness.clone(),
         )
     }
 
@@ -148,6 +162,7 @@ impl Draft {
         vrid: u8,
         priority: u8,
         links: Vec<Link>,
+        witness: Vec<SocketAddr>,
     ) -> Result<Self, PairingError> {
         let absolute = |path: &Path| {
             std::path::absolute(path).map_err(|source| PairingError::Write { path: path.to_owned(), source })
@@ -164,6 +179,8 @@ impl Draft {
             vrid,
             priority,
             links,
+            witness,
+            witness_key_file: None,
         };
         // The same checks as at every start, and before anything is written.
         Config::parse(&draft.config_file, draft.config_text()).map_err(unusable)?;
@@ -201,6 +218,7 @@ impl Draft {
             priority: other_priority(self.priority),
             failback_automatic: self.failback == "automatic",
             links: self.links.iter().map(exchanged).collect(),
+            witness: self.witness.clone(),
         }
     }
 }
@@ -223,6 +241,7 @@ impl Invitation {
             priority: other_priority(service.priority),
             failback_automatic: config.failback == node::cluster::Failback::Automatic,
             links: peer.links.iter().map(exchanged).collect(),
+            witness: config.safeguards.witness.as_ref().map(|witness| witness.addresses.clone()).unwrap_or_default(),
         })
     }
 }

@@ -48,9 +48,35 @@ pub enum Trouble {
     /// An operator takes the node out of service for a while.
     DrainActive,
     DrainStandby,
+    /// The links between the nodes are cut; phones and the witness reach both.
+    LinksCut,
+    /// The active node, or the standby, does not reach the witness, and then its peer.
+    IsolatedActive,
+    IsolatedStandby,
+    /// The active node, or the standby, does not reach the witness, and nothing else.
+    WitnessCutActive,
+    WitnessCutStandby,
+    /// The witness does not run for a while.
+    WitnessGone,
+    /// It is started again while the links are cut.
+    WitnessRestartsInCut,
 }
 
-pub const ALL: [Trouble; 24] = [
+/// Those of `ALL` that need a witness.
+const OF_WITNESS: [Trouble; 7] = [
+    Trouble::LinksCut,
+    Trouble::IsolatedActive,
+    Trouble::IsolatedStandby,
+    Trouble::WitnessCutActive,
+    Trouble::WitnessCutStandby,
+    Trouble::WitnessGone,
+    Trouble::WitnessRestartsInCut,
+];
+
+/// How long the witness is away when it is started again: shorter than a lease is used.
+const WITNESS_RESTART_US: u64 = 30_000;
+
+pub const ALL: [Trouble; 31] = [
     Trouble::KillActive,
     Trouble::KillStandby,
     Trouble::PowerActive,
@@ -75,6 +101,13 @@ pub const ALL: [Trouble; 24] = [
     Trouble::UpgradeStandby,
     Trouble::DrainActive,
     Trouble::DrainStandby,
+    Trouble::LinksCut,
+    Trouble::IsolatedActive,
+    Trouble::IsolatedStandby,
+    Trouble::WitnessCutActive,
+    Trouble::WitnessCutStandby,
+    Trouble::WitnessGone,
+    Trouble::WitnessRestartsInCut,
 ];
 
 enum Phase {
@@ -94,7 +127,14 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn new(world: &mut World, choice: Vec<Trouble>) -> Self {
+    pub fn new(world: &mut World, mut choice: Vec<Trouble>) -> Self {
+        // Without a witness both sides of a split go on, and what one tells its phones before it is fenced is lost.
+        let fits = |trouble: &Trouble| match trouble {
+            // Phones of the half without the master would have none.
+            Trouble::Split => !world.is_guarded(),
+            _ => world.has_witness() || !OF_WITNESS.contains(trouble),
+        };
+        choice.retain(fits);
         let next_us = world.now_us + 1_000_000 + world.random.below(PEACE_US);
         Self { next_us, done: Vec::new(), choice, phase: Phase::Peace }
     }
@@ -196,6 +236,34 @@ impl Faults {
                 world.fall_apart();
                 true
             }
+            Trouble::LinksCut | Trouble::IsolatedActive | Trouble::IsolatedStandby => {
+                match trouble {
+                    Trouble::IsolatedActive => world.cut_from_witness(active, true),
+                    Trouble::IsolatedStandby => world.cut_from_witness(standby, true),
+                    _ => {}
+                }
+                // At the same time, or when both have long known that the witness is lost to one of them.
+                let pause_us = if world.random.one_in(2) { 0 } else { long_us / 4 };
+                world.run(pause_us);
+                world.cut_links(true);
+                true
+            }
+            Trouble::WitnessCutActive | Trouble::WitnessCutStandby => {
+                machine = if trouble == Trouble::WitnessCutActive { active } else { standby };
+                world.cut_from_witness(machine, true);
+                true
+            }
+            Trouble::WitnessGone => {
+                world.kill_witness();
+                true
+            }
+            Trouble::WitnessRestartsInCut => {
+                world.cut_links(true);
+                world.run(long_us / 4);
+                world.kill_witness();
+                world.after_witness(WITNESS_RESTART_US);
+                true
+            }
             Trouble::StopActive | Trouble::StopStandby | Trouble::UpgradeActive | Trouble::UpgradeStandby => {
                 let is_active = matches!(trouble, Trouble::StopActive | Trouble::UpgradeActive);
                 machine = if is_active { active } else { standby };
@@ -248,6 +316,8 @@ impl Faults {
             Trouble::StopActive | Trouble::StopStandby => world.start_again(machine),
             Trouble::UpgradeActive | Trouble::UpgradeStandby => world.upgrade(machine),
             Trouble::DrainActive | Trouble::DrainStandby => world.drain(machine, Drain::Ended),
+            Trouble::WitnessGone => world.start_witness(),
+            _ if OF_WITNESS.contains(&trouble) => world.join(),
             _ => {}
         }
         self.healing(world.now_us + patience_us);

@@ -50,6 +50,8 @@ impl World {
             Action::PeerSend { link, bytes } => self.peer_send(machine, link, bytes),
             // Nobody else is of this link's virtual router.
             Action::SendVrrp { .. } => {}
+            Action::AskWitness { bytes } => self.ask_witness(machine, bytes),
+            Action::Fence(fence) => self.fence(machine, life, fence.number),
             Action::OpenPort(port) => self.relay(machine, |relay| relay.open(port)),
             Action::UpdatePort(port) => self.relay(machine, |relay| relay.update(port)),
             Action::ClosePort(port) => self.relay(machine, |relay| relay.close(port)),

@@ -139,6 +139,7 @@ impl World {
         }
         of.has_address = true;
         self.trace(|| format!("machine {machine}: has the service address for {epoch}"));
+        self.check_masters();
         self.tell(machine, life, Event::Claimed { epoch });
     }
 }

@@ -119,6 +119,8 @@ impl World {
             Death::Power => self.cut_power(machine, POWER_OFF_US),
             Death::Cut => self.cut_for(machine, CUT_US),
             Death::LongCut => self.cut_for(machine, LONG_CUT_US),
+            Death::LinksCut => self.cut_links_for(None, CUT_US),
+            Death::Isolated => self.cut_links_for(Some(machine), CUT_US),
         }
     }
 

@@ -83,7 +83,7 @@ impl World {
         // The peer's word first, then the parent's, the phones' and the disk's, and the clock at last.
         held.retain(|event| !matches!(event, Event::Timeout));
         held.sort_by_key(|event| match event {
-            Event::Peer { .. } | Event::Farewell { .. } => 0,
+            Event::Peer { .. } | Event::Farewell { .. } | Event::Witness { .. } => 0,
             Event::Claimed { .. } => 1,
             _ => 2,
         });

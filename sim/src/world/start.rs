@@ -11,6 +11,7 @@ use node::pbx::configuration::{self, Configuration};
 use node::{Event, Node, Settings};
 use phone::PhoneCommand;
 
+use super::witness::Witness;
 use super::{Plan, SERVICE, SERVICE_PORT, START_US, SWEEP_US, World, service};
 use crate::check::Checks;
 use crate::handset::{FIRST_NUMBER, Handset};
@@ -52,6 +53,7 @@ impl World {
             random,
             plan,
             plant: None,
+            witness: None,
             lives: 0,
             counter: None,
             answers: BTreeMap::new(),
@@ -59,6 +61,10 @@ impl World {
             troubles: Vec::new(),
             happenings: 0,
         };
+        if world.plan.witness.is_some() {
+            let life = world.random.number();
+            world.witness = Some(Witness::new(life, START_US));
+        }
         for machine in 0..2 {
             let delay_us = world.random.below(20_000);
             world.after(delay_us, Happening::StartDaemon { machine, boot: 1, resume: None });
@@ -105,6 +111,7 @@ impl World {
             vrrp: None,
             level: of.level,
             tracks: Vec::new(),
+            safeguards: self.safeguards(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());

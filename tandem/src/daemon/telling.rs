@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use admin::alarm::{AlarmWatch, Look};
+use admin::alarm::AlarmWatch;
 use admin::config::Telling as Settings;
 use admin::events::{StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
+use admin::hooks::{RoleChange, RoleHook};
 use admin::metrics::{AudioNumbers, LinkNumbers, Metrics, MetricsError};
 use base::{LocalTime, WallTime};
 use miette::{IntoDiagnostic, Result};
@@ -26,6 +27,8 @@ pub struct Telling {
     takeover: Takeover,
     alarm: Option<AlarmWatch>,
     metrics: Option<Metrics>,
+    /// Is told each new role.
+    role_hook: Option<RoleHook>,
     looked: LocalTime,
 }
 
@@ -48,7 +51,10 @@ impl Telling {
             };
             Metrics::start(listen).inspect_err(failed).ok()
         });
-        Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, looked: LocalTime::ZERO })
+        let addresses: Vec<String> = setup.service.addresses().map(|own| own.address.to_string()).collect();
+        let start_hook = |line: &String| RoleHook::start(line, &setup.name, &addresses.join(" "), teller.clone());
+        let role_hook = setup.safeguards.role_hook.as_ref().map(start_hook).transpose().into_diagnostic()?;
+        Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, role_hook, looked: LocalTime::ZERO })
     }
 
     /// For the threads that have something to tell themselves.
@@ -74,6 +80,18 @@ impl Telling {
         }
         if let Some(event) = of_tell(tell) {
             self.teller.tell(event);
+        }
+        self.tell_role(tell);
+    }
+
+    fn tell_role(&self, tell: &Tell) {
+        let (role, epoch, cause) = match tell {
+            Tell::BecameActive { epoch, cause } => ("active", epoch, cause),
+            Tell::BecameStandby { epoch, cause } => ("standby", epoch, cause),
+            _ => return,
+        };
+        if let Some(hook) = &self.role_hook {
+            hook.changed(RoleChange { role, epoch: epoch.to_string(), cause: (*cause).to_owned() });
         }
     }
 
@@ -126,7 +144,7 @@ impl Telling {
 
     pub fn show(&self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
         if let Some(alarm) = &self.alarm {
-            alarm.look(Look::of(status));
+            alarm.look(status);
         }
         if let Some(metrics) = &self.metrics {
             metrics.look(status, links, audio);

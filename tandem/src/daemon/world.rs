@@ -25,6 +25,7 @@ use super::interfaces::Interfaces;
 use super::sip_sockets::SipSockets;
 use super::telling::Telling;
 use super::virtual_router::VirtualRouter;
+use super::watchers::Watchers;
 use crate::setup::Setup;
 
 /// Expedited forwarding for voice (RFC 4594 4.1), class selector 3 for signalling (4.2).
@@ -107,6 +108,7 @@ pub struct World {
     /// The node has stopped as it was asked to.
     pub stopped: bool,
     pub telling: Telling,
+    pub watchers: Watchers,
     held: Held,
     rtp: RtpThreads,
     packets_seen: u64,
@@ -134,6 +136,7 @@ impl World {
         sender: InboxSender,
         held: Held,
         telling: Telling,
+        watchers: Watchers,
     ) -> Result<Self> {
         Ok(Self {
             links,
@@ -142,6 +145,7 @@ impl World {
             interfaces: Interfaces::open(setup)?,
             stopped: false,
             telling,
+            watchers,
             held,
             rtp,
             packets_seen: 0,
@@ -179,6 +183,8 @@ impl World {
                     router.send(source, destination, &bytes);
                 }
             }
+            Action::AskWitness { bytes } => self.watchers.ask(&bytes),
+            Action::Fence(fence) => self.watchers.fence(fence),
             Action::OpenPort(port) => self.open_port(port),
             Action::UpdatePort(port) => {
                 if let Err(error) = self.rtp.update(port) {

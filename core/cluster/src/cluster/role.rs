@@ -1,6 +1,7 @@
 //! The transitions of the role, and what may cause them.
 
 use std::cmp::{Ordering, Reverse};
+use std::time::Duration;
 
 use base::{Epoch, Incarnation, LocalTime};
 
@@ -29,6 +30,7 @@ impl Cluster {
 
     /// Judges what time and the present knowledge allow: taking the role, giving it back.
     pub(super) fn judge(&mut self, now: LocalTime, out: &mut Vec<Output>) {
+        self.weigh_guard(now, out);
         match self.role {
             Role::Starting => self.judge_starting(now, out),
             Role::Standby => self.judge_standby(now, out),
@@ -58,10 +60,13 @@ impl Cluster {
         if !self.is_able() {
             return Some(since + timing.hand_over_wait);
         }
+        if let Some(settled_at) = self.peer_sees_more_until() {
+            return Some(settled_at.max(since));
+        }
         if self.is_out_beside_peer() {
             return Some(since + timing.settle);
         }
-        if self.peer.view.drain.is_on() {
+        if self.peer.view.drain.is_on() || self.sees_more() {
             return None;
         }
         // What fails here and not there is no matter of taste, so that it moves the role whatever failback says.
@@ -90,6 +95,9 @@ impl Cluster {
         if self.peer.view.up {
             self.peer.grant_grace(now);
         }
+        if let Some(lease) = &mut self.guard.lease {
+            lease.grant_grace(now);
+        }
         self.leader_heard_at = self.leader_heard_at.max(now + timing.down_after - self.patience());
         self.listen_until = self.listen_until.max(now + timing.down_after);
         self.hand_over_until = self.hand_over_until.map(|until| until.max(now + timing.down_after));
@@ -103,6 +111,7 @@ impl Cluster {
             self.peer_down(now, self.peer.view.incarnation.unwrap_or_default(), out);
         }
         self.leader_gone = true;
+        self.guard.gone(now, self.peer.view.incarnation);
         self.judge(now, out);
     }
 
@@ -139,6 +148,8 @@ impl Cluster {
             Err(SwitchOverRefused::PeerWithoutCarrier)
         } else if self.peer.view.drain == Drain::Never {
             Err(SwitchOverRefused::PeerDrained)
+        } else if self.peer.view.pings == Some(0) {
+            Err(SwitchOverRefused::PeerSeesNothing)
         } else {
             Ok(())
         }
@@ -153,6 +164,9 @@ impl Cluster {
     pub(super) fn take_over(&mut self, now: LocalTime, out: &mut Vec<Output>) {
         let reserved = self.next_is_reserved();
         let epoch = if reserved { self.reserved } else { self.next_epoch() };
+        if self.role != Role::Active {
+            self.guard.took(now);
+        }
         // A reign that is only renewed goes on.
         self.reached_since = self.reached_since.filter(|_| self.role == Role::Active);
         self.role = Role::Active;
@@ -181,6 +195,7 @@ impl Cluster {
 
     /// Follows from now on, whoever leads in this epoch.
     pub(super) fn become_standby(&mut self, now: LocalTime, epoch: Epoch, out: &mut Vec<Output>) {
+        self.guard.yielded();
         // A hand-over that ends in another's reign has succeeded.
         self.hand_over_until = None;
         self.role = Role::Standby;
@@ -220,7 +235,7 @@ impl Cluster {
         self.known.max(self.reserved).next(self.settings.index)
     }
 
-    fn learn(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+    pub(super) fn learn(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
         if epoch > self.known {
             self.known = epoch;
             out.push(Output::EpochKnown { epoch });
@@ -299,6 +314,7 @@ impl Cluster {
         self.epoch = heartbeat.epoch;
         self.leader_heard_at = now;
         self.leader_gone = false;
+        self.guard.resigned = false;
         self.told_alone = heartbeat.alone;
     }
 
@@ -334,10 +350,11 @@ impl Cluster {
             || (self.leader_gone && self.is_synced())
             || (leaderless && peer_waits && !peer.synced && self.leads())
         {
-            if !self.is_synced() && self.may_serve() {
+            let lacks = !self.is_synced() && !self.guard.resigned;
+            self.take_free_role(now, out);
+            if lacks && self.role == Role::Active {
                 out.push(Output::Notice(Notice::TookOverUnsynced));
             }
-            self.take_free_role(now, out);
         }
     }
 
@@ -371,22 +388,33 @@ impl Cluster {
 
     /// How long a standby waits for a silent leader. One that lacks something waits longer: the leader may be
     /// restarting, and it has what we have not.
-    fn patience(&self) -> std::time::Duration {
-        if self.is_synced() { self.settings.timing.down_after } else { self.settings.timing.unsynced_wait }
+    pub(super) fn patience(&self) -> std::time::Duration {
+        if self.guard.resigned {
+            // We have it all ourselves.
+            Duration::ZERO
+        } else if self.is_synced() {
+            self.settings.timing.down_after
+        } else {
+            self.settings.timing.unsynced_wait
+        }
     }
 
-    fn may_serve(&self) -> bool {
-        (self.is_able() && self.drain != Drain::Never) || !self.settings.has_peer
+    pub(super) fn may_serve(&self) -> bool {
+        let can = self.is_able() && self.drain != Drain::Never && !self.sees_nothing();
+        can || !self.settings.has_peer
     }
 
     fn take_free_role(&mut self, now: LocalTime, out: &mut Vec<Output>) {
         if self.may_serve() {
-            self.take_over(now, out);
+            if self.may_take(now, out) && self.is_fenced(now, out) {
+                self.take_over(now, out);
+            }
         } else if !self.noticed.no_carrier {
             self.noticed.no_carrier = true;
             let notice = match (self.carrier, self.drain) {
                 (false, _) => Notice::NoCarrier,
                 (true, Drain::Never) => Notice::DrainedForGood,
+                (true, _) if self.sees_nothing() => Notice::SeesNothing,
                 (true, _) => Notice::Fault,
             };
             out.push(Output::Notice(notice));
@@ -396,12 +424,12 @@ impl Cluster {
     /// Which of the two leads when neither serves: the one that can, then the one with the longer history, then the one
     /// that nobody wants out, then the one of greater priority, then the first. Both nodes come to the same answer from
     /// the same heartbeats.
-    fn leads(&self) -> bool {
-        let rank = |carrier: bool, drain: Drain| (carrier && drain != Drain::Never, !drain.is_on());
-        let (can, wanted) = rank(self.is_able(), self.drain);
+    pub(super) fn leads(&self) -> bool {
+        let rank = |able: bool, drain: Drain| (able && drain != Drain::Never, !drain.is_on());
+        let (can, wanted) = rank(self.is_able() && !self.sees_nothing(), self.drain);
         let own = (can, self.position, wanted, self.settings.priority, Reverse(self.settings.index));
         let peer = &self.peer.view;
-        let (can, wanted) = rank(peer.carrier, peer.drain);
+        let (can, wanted) = rank(peer.carrier && peer.pings != Some(0), peer.drain);
         own > (can, peer.position, wanted, peer.priority, Reverse(peer.index))
     }
 }

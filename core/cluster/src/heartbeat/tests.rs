@@ -25,6 +25,9 @@ fn example() -> Heartbeat {
         router: None,
         drain: None,
         penalty: None,
+        echo: None,
+        witness: None,
+        pings: None,
     }
 }
 
@@ -48,12 +51,11 @@ fn encoding_stays_as_it_was() {
 #[test]
 fn a_later_version_may_have_more_fields() {
     let mut bytes = example().encode();
-    // The head of an array of 17 becomes that of an array of 19; the 18th is the absent router.
+    // The head of an array of 17 becomes that of an array of 25; the next seven are absent.
     assert_eq!(bytes[0], 0x91);
-    bytes[0] = 0x93;
-    bytes.push(0xf6);
-    bytes.push(0x18);
-    bytes.push(99);
+    bytes.splice(0..1, [0x98, 25]);
+    bytes.extend([0xf6; 7]);
+    bytes.extend([0x18, 99]);
     assert_eq!(Heartbeat::decode(&bytes), Ok(example()));
 }
 
@@ -83,6 +85,9 @@ fn the_largest_one_fits_its_bound() {
         name: "n".repeat(NAME_BYTES_MAX),
         router: Some("2001:db8:7777:7777:7777:7777:7777:7777".parse().unwrap()),
         penalty: Some(255),
+        echo: Some(most),
+        witness: Some(true),
+        pings: Some(255),
         ..example()
     };
     let bytes = heartbeat.encode();
@@ -156,6 +161,15 @@ fn the_penalty_travels_where_there_is_one() {
     let heartbeat = Heartbeat { penalty: Some(20), ..example() };
     let bytes = heartbeat.encode();
     assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
-    assert_eq!(bytes[..1], [0x96]);
+    assert_eq!(bytes[..2], [0x98, 25]);
     assert_eq!(bytes[bytes.len() - 1..], [20]);
+}
+
+#[test]
+fn what_keeps_a_second_master_away_has_its_numbers() {
+    let heartbeat = Heartbeat { echo: Some(300), witness: Some(true), pings: Some(2), ..example() };
+    let bytes = heartbeat.encode();
+    assert_eq!(bytes[0], 0x98);
+    assert!(bytes.ends_with(&[0xf6, 0xf6, 0x19, 0x01, 0x2c, 0xf5, 0x02]), "{}", hex(&bytes));
+    assert_eq!(Heartbeat::decode(&bytes), Ok(heartbeat));
 }

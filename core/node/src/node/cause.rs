@@ -19,6 +19,10 @@ pub(super) enum Trigger {
     Carrier,
     /// Something that is tracked has changed.
     Track,
+    /// The witness answered.
+    Witness,
+    /// The fencing program ended.
+    Fenced,
     Operator,
 }
 
@@ -29,6 +33,8 @@ impl Trigger {
             Event::Peer { .. } => Self::Peer,
             Event::Carrier { .. } => Self::Carrier,
             Event::Measured { .. } => Self::Track,
+            Event::Witness { .. } => Self::Witness,
+            Event::Fenced { .. } => Self::Fenced,
             Event::Asked { .. } => Self::Operator,
             _ => Self::Time,
         }
@@ -52,6 +58,8 @@ impl Node {
             (Trigger::Peer, _) => "the peer gave up the role or began anew",
             (Trigger::Track, _) => "this node can serve again and the peer is silent",
             (Trigger::Carrier, _) => "the interface has a carrier again and the peer is silent",
+            (Trigger::Witness, _) => "the peer fell silent on every link, and the witness gave its consent",
+            (Trigger::Fenced, _) => "the peer fell silent on every link and was fenced",
             (Trigger::Time | Trigger::Operator, _) => "the peer fell silent on every link",
         }
     }
@@ -60,6 +68,7 @@ impl Node {
     pub(super) fn cause_standby(&self, before: Role) -> &'static str {
         match (before, self.trigger) {
             (Role::Starting, _) => "the peer serves",
+            _ if self.cluster.has_resigned() => "neither the peer nor the witness answers, so the peer may serve",
             _ if self.handed_over && self.cluster.peer().up => "handed over to the peer",
             (_, Trigger::Operator | Trigger::Time | Trigger::Carrier | Trigger::Track) => "this node stops",
             _ => "the peer serves in a later epoch",

@@ -122,6 +122,8 @@ impl Node {
             vrrp: self.vrrp_line(),
             priority: self.cluster.rank(),
             tracks: self.track_lines(),
+            witness: self.witness_line(now),
+            pings: self.pings_line(),
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
             level: self.level().0,

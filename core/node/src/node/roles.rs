@@ -55,6 +55,8 @@ impl Node {
                         self.leave(now);
                     }
                 }
+                Output::AskWitness(ask) => self.actions.push(Action::AskWitness { bytes: ask.encode() }),
+                Output::Fence(fence) => self.actions.push(Action::Fence(fence)),
                 Output::Notice(notice) => self.actions.push(Action::Tell(Tell::Cluster(notice))),
             }
         }

@@ -63,6 +63,7 @@ fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, lif
         failback: Failback::Manual,
         timing: Timing::default(),
         restart: None,
+        safeguards: Default::default(),
         incarnation: Incarnation(u64::from(index) + 100 + 1_000 * life),
         service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],

@@ -71,7 +71,10 @@ impl Pbx {
     pub(super) fn index(&mut self, number: CallNumber, now: Option<Now>) {
         let before = self.indexed.remove(&number).unwrap_or_default();
         for key in &before.keys {
-            self.keys.remove(key);
+            // Where one INVITE came to both nodes, the other node's call may have taken the key over.
+            if self.keys.get(key).is_some_and(|(of, _)| *of == number) {
+                self.keys.remove(key);
+            }
         }
         if let Some(deadline) = before.deadline {
             self.deadlines.remove(&(deadline, number));

@@ -1,15 +1,16 @@
 //! Owns bringing a message to a webhook, a program and a mailbox: each on a thread of its own, tried again a few times,
 //! and a failure becomes an event.
 
-use std::io::{self, Write};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Message;
 use crate::config::{AlarmSettings, Email};
 use crate::events::{Teller, Telling};
+use crate::program::{run, shell};
 
 /// Messages are hours apart; so many wait only where every try fails. Then the newest are dropped, and told as events.
 const WAITING_MAX: usize = 16;
@@ -20,7 +21,6 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), 
 /// How long a web server or a program may take.
 const WEBHOOK_LIMIT: Duration = Duration::from_secs(15);
 const PROGRAM_LIMIT: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Where messages go.
 #[derive(Debug)]
@@ -105,9 +105,7 @@ fn webhook(agent: &ureq::Agent, url: &str, message: &Message) -> Result<(), Stri
 pub(super) fn program(command: &str, message: &Message) -> Result<(), String> {
     let mut input = serde_json::to_vec(message).map_err(|error| error.to_string())?;
     input.push(b'\n');
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", command]);
-    run(&mut shell, &input, PROGRAM_LIMIT)
+    run(&mut shell(command), &input, PROGRAM_LIMIT)
 }
 
 fn mail(email: &Email, message: &Message) -> Result<(), String> {
@@ -119,6 +117,8 @@ fn mail(email: &Email, message: &Message) -> Result<(), String> {
 pub(super) fn mail_text(email: &Email, message: &Message) -> String {
     let subject = match message.alarm {
         "protected" => format!("tandem: {} is protected again", message.node),
+        "witness_lost" => format!("tandem: {} does not reach the WITNESS", message.node),
+        "witness_back" => format!("tandem: {} reaches the witness again", message.node),
         _ => format!("tandem: {} is NOT PROTECTED", message.node),
     };
     let plain = |text: &str| text.chars().filter(|letter| matches!(letter, ' '..='~')).collect::<String>();
@@ -129,31 +129,4 @@ pub(super) fn mail_text(email: &Email, message: &Message) -> String {
         email.to,
         plain(&subject),
     )
-}
-
-/// Runs a program to its end; what takes too long is killed.
-fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<(), String> {
-    let begun = Instant::now();
-    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-    let mut child = spawned.map_err(|error| format!("it cannot be started: {error}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A message fits the pipe, so that this does not wait. A program that does not read it has its own reasons.
-        let _ = stdin.write_all(input);
-    }
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("it failed: {status}")),
-            Ok(None) if begun.elapsed() < limit => thread::sleep(LOOK_EVERY),
-            Ok(None) => return Err(kill(&mut child, limit)),
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-}
-
-fn kill(child: &mut Child, limit: Duration) -> String {
-    // It may have ended this very moment.
-    let _ = child.kill();
-    let _ = child.wait();
-    format!("it took more than {} s and was killed", limit.as_secs())
 }

@@ -79,6 +79,41 @@ fn only_one_of_two_nodes_that_hear_each_other_tells() {
 }
 
 #[test]
+fn a_lost_witness_is_told_once_by_the_node_that_serves() {
+    let mut status = crate::human::tests::example().status;
+    assert_eq!(Look::of_witness(&status), Look::Others, "there is none");
+    let line = |up: bool, peer_hears: Option<bool>| node::WitnessLine {
+        up,
+        mode: "prefer".into(),
+        lease: "unknown".into(),
+        counts: true,
+        peer_hears,
+        round_trip_ms: None,
+    };
+    status.witness = Some(line(true, Some(false)));
+    assert_eq!(Look::of_witness(&status), Look::Protected);
+    status.witness = Some(line(false, Some(false)));
+    let look = Look::of_witness(&status);
+    assert_eq!(look, Look::Unprotected { reason: "it does not answer".into(), on_purpose: false });
+    status.role = "standby".into();
+    assert_eq!(Look::of_witness(&status), Look::Others, "the active one tells");
+    status.witness = Some(line(false, Some(true)));
+    assert_eq!(Look::of_witness(&status), Look::Unprotected { reason: "the other node reaches it".into(), on_purpose: false });
+    let mut alarm = Alarm::of_witness("a", AFTER, REPEAT);
+    let told = looks(&mut alarm, &look, 100);
+    assert_eq!(
+        told.iter().map(|(second, message)| (*second, message.alarm)).collect::<Vec<_>>(),
+        [(61, "witness_lost")]
+    );
+    assert!(
+        told[0].1.text.starts_with("a: the WITNESS is lost, for 60 s now: it does not answer."),
+        "{}",
+        told[0].1.text
+    );
+    assert_eq!(alarm.look(SECOND, &Look::Protected).unwrap().alarm, "witness_back");
+}
+
+#[test]
 fn a_restart_does_not_begin_to_count_anew() {
     let event = |kind: &str, at_ms: u64| Event {
         number: 0,
@@ -164,7 +199,9 @@ fn the_alarm_reaches_webhook_program_and_mailbox() {
     };
     let teller = Teller::start(&place, "a", None).unwrap();
     let watch = AlarmWatch::start(&settings, "a", &[], 0, teller.clone()).unwrap();
-    watch.look(down());
+    let mut status = crate::human::tests::example().status;
+    (status.protected, status.unprotected_because) = (false, Some("the peer is down".into()));
+    watch.look(&status);
     let request = one_request(&listener);
     assert!(
         request.starts_with("POST /hook HTTP/1.1\r\n") && request.contains("\"alarm\":\"unprotected\""),

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 use std::{io, thread};
 
+use node::Status;
 use thiserror::Error;
 
 use super::deliver::Targets;
@@ -23,7 +24,7 @@ pub enum AlarmError {
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub struct AlarmWatch {
-    looks: SyncSender<Look>,
+    looks: SyncSender<[Look; 2]>,
 }
 
 impl AlarmWatch {
@@ -36,32 +37,39 @@ impl AlarmWatch {
         teller: Teller,
     ) -> Result<Self, AlarmError> {
         let (looks, waiting) = sync_channel(LOOKS_WAITING_MAX);
-        let alarm = Alarm::new(node, settings.after, settings.repeat, events, now_ms);
+        let alarms = [
+            Alarm::new(node, settings.after, settings.repeat, events, now_ms),
+            Alarm::of_witness(node, settings.after, settings.repeat),
+        ];
         let targets = Targets::start(settings, &teller).map_err(AlarmError::Thread)?;
         let thread = thread::Builder::new().name("alarm".into());
-        thread.spawn(move || watch(alarm, &waiting, &targets, &teller)).map_err(AlarmError::Thread)?;
+        thread.spawn(move || watch(alarms, &waiting, &targets, &teller)).map_err(AlarmError::Thread)?;
         Ok(Self { looks })
     }
 
     /// To be called about each second. Returns at once; a look that finds no room is made up for by the next one.
-    pub fn look(&self, look: Look) {
-        let _ = self.looks.try_send(look);
+    pub fn look(&self, status: &Status) {
+        let _ = self.looks.try_send([Look::of(status), Look::of_witness(status)]);
     }
 }
 
-fn watch(mut alarm: Alarm, waiting: &Receiver<Look>, targets: &Targets, teller: &Teller) {
+fn watch(mut alarms: [Alarm; 2], waiting: &Receiver<[Look; 2]>, targets: &Targets, teller: &Teller) {
     let mut looked = Instant::now();
-    for look in waiting {
+    for looks in waiting {
         let elapsed = looked.elapsed();
         looked = Instant::now();
-        if let Some(message) = alarm.look(elapsed, &look) {
-            teller.tell(telling(&message));
-            targets.deliver(&message);
+        for (alarm, look) in alarms.iter_mut().zip(&looks) {
+            if let Some(message) = alarm.look(elapsed, look) {
+                teller.tell(telling(&message));
+                targets.deliver(&message);
+            }
         }
     }
 }
 
 fn telling(message: &Message) -> Telling {
-    let kind = if message.alarm == "protected" { "all_clear" } else { "alarm" };
-    Telling::new(kind, message.text.as_str()).with("seconds", message.seconds).with("repeated", message.repeated)
+    let kind = if matches!(message.alarm, "protected" | "witness_back") { "all_clear" } else { "alarm" };
+    let telling = Telling::new(kind, message.text.as_str());
+    let telling = telling.with("seconds", message.seconds).with("repeated", message.repeated);
+    if message.alarm.starts_with("witness") { telling.with("witness", true) } else { telling }
 }

@@ -1,6 +1,6 @@
 //! Owns what can be typed to make a pair of two machines.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -36,6 +36,10 @@ pub struct InitArguments {
     /// The VRRP group of the service address, from 1 to 255; unique among the routers of the network
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..))]
     pub vrid: u8,
+    /// Where the pair's witness listens, on a third machine; may be repeated for further ways to it. Its key is
+    /// written beside the pair's
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub witness: Vec<SocketAddr>,
     /// Whether the role goes back by itself to this machine, which is preferred, once all is well
     #[arg(long, value_enum, default_value_t = FailbackChoice::Manual)]
     pub failback: FailbackChoice,

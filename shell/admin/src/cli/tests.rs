@@ -39,6 +39,7 @@ fn each_command_has_help_and_json() {
         "join",
         "invite",
         "serve",
+        "witness",
         "key",
         "check",
         "doctor",
@@ -62,7 +63,7 @@ fn each_command_has_help_and_json() {
             assert!(argument.get_help().is_some(), "{name}: {} has no help", argument.get_id());
         }
         let config = command.get_arguments().any(|argument| argument.get_id() == "config");
-        assert_eq!(config, name != "key", "{name}");
+        assert_eq!(config, !matches!(name, "key" | "witness"), "{name}");
         let shown = Program::try_parse_from(["tandem", name, "--help"]).unwrap_err();
         assert_eq!(shown.kind(), clap::error::ErrorKind::DisplayHelp);
         assert!(shown.to_string().contains(&about), "{shown}");

@@ -8,12 +8,15 @@ use node::cluster::Failback;
 
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
+use super::safeguards::{self, safeguards};
 use super::telling::{self, telling};
 use super::{
     Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
 };
 
-const ROOT_KEYS: [&str; 8] = ["node", "service", "vrrp", "track", "peer", "events", "alarm", "metrics"];
+const ROOT_KEYS: [&str; 12] = [
+    "node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics",
+];
 const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
@@ -33,6 +36,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let vrrp = vrrp::vrrp(&root, directory, service.as_ref(), &mut problems);
     let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
@@ -50,6 +54,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 peer,
                 listen: None,
                 telling,
+                safeguards,
             })
         }
         _ => Err(problems),
@@ -198,6 +203,7 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
     ];
+    all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);
     all
 }

@@ -112,7 +112,7 @@ fn alarm(root: &Section<'_>, has_peer: bool, problems: &mut Problems) -> Option<
     })
 }
 
-fn command(key: &str, text: &Value<&str>, problems: &mut Problems) -> Option<String> {
+pub(super) fn command(key: &str, text: &Value<&str>, problems: &mut Problems) -> Option<String> {
     let good = !text.value.trim().is_empty() && !text.value.contains('\0');
     if !good {
         let help = format!("write {key} = \"/path/of/a/program\"; arguments may follow");

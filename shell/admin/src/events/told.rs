@@ -29,6 +29,7 @@ pub fn of_tell(tell: &Tell) -> Option<Telling> {
         Tell::Drain(drain) => Telling::new("drain", text).with("on", drain.is_on()),
         Tell::Level { level, own } => Telling::new("level", text).with("level", level.0).with("own", own.0),
         Tell::PeerTooOld { .. } => Telling::new("trouble", text),
+        Tell::Cluster(notice) if notice.is_of_witness() => Telling::new("witness", text),
         Tell::Cluster(_) => Telling::new("cluster", text),
         Tell::Vrrp(notice) => Telling::new("vrrp", text).with("trouble", notice.is_trouble()),
         Tell::Track(notice) => {

@@ -35,6 +35,8 @@ pub(crate) fn example() -> NodeStatus {
         vrrp: None,
         priority: 150,
         tracks: Vec::new(),
+        witness: None,
+        pings: None,
         version: "0.1.0".into(),
         level: 2,
     };
@@ -200,4 +202,31 @@ fn other_routers_are_shown_with_what_is_wrong_with_them() {
     let other = with(foreign(false, false));
     assert!(other.ends_with("; 10.77.0.31 is active with OTHER ADDRESSES, priority 200"), "{other}");
     assert!(line(VrrpLine { own: None, ..ours }).contains("NO OWN ADDRESS"));
+}
+
+#[test]
+fn the_witness_and_the_ping_targets_have_a_line_each() {
+    let mut node = example();
+    assert!(!status(&node, false).contains("witness"));
+    let heard = node::WitnessLine {
+        up: true,
+        mode: "prefer".into(),
+        lease: "this node".into(),
+        counts: true,
+        peer_hears: Some(true),
+        round_trip_ms: Some(0.44),
+    };
+    node.status.witness = Some(heard.clone());
+    node.status.pings = Some(node::PingsLine { answering: 0, targets: 2, peer_answering: Some(2) });
+    let shown = status(&node, false);
+    assert!(shown.contains("  witness       answers, 0.4 ms away, its lease has this node\n"), "{shown}");
+    assert!(shown.contains("  ping          NONE of 2 targets answer, 2 to the peer\n"), "{shown}");
+    node.status.witness = Some(node::WitnessLine { up: false, peer_hears: Some(false), round_trip_ms: None, ..heard });
+    let shown = status(&node, false);
+    assert!(
+        shown.contains(
+            "DOES NOT ANSWER, NOT heard by the peer, mode prefer; without it only a node that hears its peer serves\n"
+        ),
+        "{shown}"
+    );
 }

@@ -21,6 +21,8 @@ const MODE_DIRECTORY_SECRET: u32 = 0o700;
 pub struct Secrets {
     /// The whole text of the key file.
     pub key_file: String,
+    /// The same of the witness's, which follows from the pair's.
+    pub witness_key_file: String,
     /// The password of each of `PHONES`.
     pub phones: [String; PHONES.len()],
 }
@@ -44,6 +46,9 @@ impl Draft {
         let mut written = Written::default();
         let mut files =
             vec![NewFile { path: self.key_file.clone(), mode: MODE_SECRET, text: secrets.key_file.clone() }];
+        if let Some(path) = self.witness_key_file.clone() {
+            files.push(NewFile { path, mode: MODE_SECRET, text: secrets.witness_key_file.clone() });
+        }
         if has_entries(&self.pbx_dir) {
             written.kept = Some(self.pbx_dir.clone());
         } else {
@@ -99,7 +104,18 @@ impl Draft {
             // Writing into a string cannot fail.
             let _ = write!(text, "\n[[peer.link]]\nlocal = \"{}\"\nremote = \"{}\"\n", link.local, link.remote);
         }
+        if !self.witness.is_empty() {
+            let addresses: Vec<String> = self.witness.iter().map(|address| format!("\"{address}\"")).collect();
+            let _ = write!(text, "\n[witness]\naddress = [{}]\n", addresses.join(", "));
+        }
         text
+    }
+
+    /// The command for the third machine, once it has the key.
+    pub fn witness_line(&self) -> Option<String> {
+        let (port, key) = (self.witness.first()?.port(), self.witness_key_file.as_ref()?);
+        let name = key.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Some(format!("tandem witness --listen 0.0.0.0:{port} --key /etc/tandem/{name}"))
     }
 }
 

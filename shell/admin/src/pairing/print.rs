@@ -22,6 +22,8 @@ pub struct Invited<'a> {
     pub warnings: &'a [String],
     /// `None` on the second machine, where there is nobody left to invite.
     pub invitation: Option<&'a Invitation>,
+    /// The command for the pair's witness, where one was named.
+    pub witness: Option<&'a str>,
     pub json: bool,
     pub token_only: bool,
 }
@@ -56,6 +58,7 @@ fn as_json(invited: &Invited<'_>) -> String {
         "warnings": invited.warnings,
         "join": token.as_ref().map(|token| format!("tandem join {token}")),
         "token": token,
+        "witness": invited.witness,
     });
     format!("{value:#}\n")
 }
@@ -82,6 +85,14 @@ fn as_text(invited: &Invited<'_>) -> String {
             String::new(),
             "Then, on both: `tandem doctor` tells what the machine lacks, and `tandem serve` starts the node.".into(),
         ]);
+        if let Some(witness) = invited.witness {
+            lines.extend([
+                String::new(),
+                "On the third machine, once it has the file witness.key (mode 0600, copied over ssh):".into(),
+                String::new(),
+                witness.to_owned(),
+            ]);
+        }
     } else {
         lines.push(
             "This is the second machine now. `tandem doctor` tells what it lacks, `tandem serve` starts it.".into(),

@@ -36,6 +36,7 @@ impl Place {
             link: vec!["192.168.9.1,192.168.9.2".parse().unwrap()],
             service: Some("10.77.0.100/24".into()),
             vrid: 10,
+            witness: Vec::new(),
             failback: FailbackChoice::Automatic,
             token_only: false,
             json: false,
@@ -54,7 +55,7 @@ impl Drop for Place {
 }
 
 fn secrets() -> Secrets {
-    Secrets { key_file: "key\n".into(), phones: ["one".into(), "two".into()] }
+    Secrets { key_file: "key\n".into(), witness_key_file: "witness key\n".into(), phones: ["one".into(), "two".into()] }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -203,7 +204,9 @@ fn the_line_for_the_other_machine_is_printed_in_every_form() {
     let place = Place::new("print");
     let invitation = Draft::first(&place.init(), None).unwrap().invitation([7; 32]);
     let shown = |json: bool, token_only: bool| {
-        let invited = Invited { written: None, warnings: &[], invitation: Some(&invitation), json, token_only };
+        let witness = Some("tandem witness there");
+        let invited =
+            Invited { written: None, warnings: &[], invitation: Some(&invitation), witness, json, token_only };
         let mut out = Vec::new();
         print(&invited, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -212,6 +215,36 @@ fn the_line_for_the_other_machine_is_printed_in_every_form() {
     assert_eq!(shown(false, true), format!("{token}\n"));
     assert!(shown(false, false).contains(&format!("\ntandem join {token}\n")));
     assert!(shown(false, false).contains("secret"));
+    assert!(shown(false, false).ends_with("\n\ntandem witness there\n"));
     let json: serde_json::Value = serde_json::from_str(&shown(true, false)).unwrap();
     assert_eq!(json["token"], token);
+}
+
+#[test]
+fn a_witness_is_in_both_files_and_its_key_on_the_first_machine() {
+    let place = Place::new("witness");
+    let witness: Vec<SocketAddr> = vec!["10.77.0.31:7710".parse().unwrap(), "192.168.9.3:7710".parse().unwrap()];
+    let arguments = InitArguments { witness: witness.clone(), ..place.init() };
+    let first = Draft::first(&arguments, None).unwrap();
+    let carried = Invitation::read(&first.invitation([7; 32]).token()).unwrap();
+    let second = Draft::second(&place.join(), &carried).unwrap();
+    let written = first.write(&secrets()).unwrap();
+    second.write(&secrets()).unwrap();
+    for file in [&first.config_file, &second.config_file] {
+        let config = Config::read(file).unwrap();
+        assert_eq!(config.safeguards.witness.unwrap().addresses, witness);
+    }
+    let key = place.0.join("a/witness.key");
+    assert!(written.files.contains(&key));
+    assert_eq!((mode(&key), fs::read_to_string(&key).unwrap().as_str()), (0o600, "witness key\n"));
+    assert!(!place.0.join("b/witness.key").exists());
+    let line = first.witness_line().unwrap();
+    assert_eq!(line, "tandem witness --listen 0.0.0.0:7710 --key /etc/tandem/witness.key");
+    assert_eq!(second.witness_line(), None);
+    let config = Config::read(&first.config_file).unwrap();
+    assert!(Invitation::of(&config, &first.config_file, [7; 32]).unwrap() == carried);
+    fs::remove_file(&first.config_file).unwrap();
+    fs::remove_file(&first.key_file).unwrap();
+    let refused = Draft::first(&arguments, None).unwrap_err();
+    assert!(matches!(&refused, PairingError::Exists { path, .. } if *path == key), "{refused}");
 }

@@ -8,7 +8,7 @@ use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-use crate::config::{LINKS_MAX, Link};
+use crate::config::{LINKS_MAX, Link, WITNESS_ADDRESSES_MAX};
 
 /// What every token begins with; the number is the version of the format.
 const BEGIN: &str = "tandem1-";
@@ -46,6 +46,8 @@ pub struct Invitation {
     pub priority: u8,
     pub failback_automatic: bool,
     pub links: Vec<Link>,
+    /// Ways to the pair's witness; empty without one.
+    pub witness: Vec<SocketAddr>,
 }
 
 /// As it is encoded. Addresses are texts, so that they can be read in every version.
@@ -67,6 +69,9 @@ struct Encoded {
     failback_automatic: bool,
     #[n(7)]
     links: Vec<(String, String)>,
+    #[n(8)]
+    #[cbor(default)]
+    witness: Vec<String>,
 }
 
 impl Invitation {
@@ -82,6 +87,7 @@ impl Invitation {
             priority: self.priority,
             failback_automatic: self.failback_automatic,
             links: links.collect(),
+            witness: self.witness.iter().map(SocketAddr::to_string).collect(),
         };
         let mut bytes = Vec::new();
         // Writing into a vector cannot fail.
@@ -116,7 +122,7 @@ impl Invitation {
 
 impl Encoded {
     fn into_invitation(self) -> Option<Invitation> {
-        if self.links.is_empty() || self.links.len() > LINKS_MAX {
+        if self.links.is_empty() || self.links.len() > LINKS_MAX || self.witness.len() > WITNESS_ADDRESSES_MAX {
             return None;
         }
         let link = |(local, remote): &(String, String)| {
@@ -131,6 +137,7 @@ impl Encoded {
             priority: self.priority,
             failback_automatic: self.failback_automatic,
             links: self.links.iter().map(link).collect::<Option<_>>()?,
+            witness: self.witness.iter().map(|address| address.parse().ok()).collect::<Option<_>>()?,
         })
     }
 }

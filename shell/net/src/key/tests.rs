@@ -58,7 +58,7 @@ fn a_key_that_others_can_read_is_refused() {
 #[test]
 fn other_texts_are_no_keys() {
     let digits = "00".repeat(32);
-    assert!(parse(&format!("tandem-pair-key-1 {digits}\n")).is_some());
+    assert!(parse(FORMAT, &format!("tandem-pair-key-1 {digits}\n")).is_some());
     for text in [
         String::new(),
         digits.clone(),
@@ -69,7 +69,7 @@ fn other_texts_are_no_keys() {
         format!("tandem-pair-key-1 zz{}", &digits[2..]),
         format!("tandem-pair-key-1 ä{}", &digits[2..]),
     ] {
-        assert!(parse(&text).is_none(), "{text}");
+        assert!(parse(FORMAT, &text).is_none(), "{text}");
     }
 }
 
@@ -90,4 +90,20 @@ fn derived_keys_differ_by_label_and_key() {
     assert_ne!(key.derive("a"), key.derive("b"));
     assert_ne!(key.derive("a"), PairKey::from_bytes([2; 32]).derive("a"));
     assert!(!format!("{key:?}").contains('1'));
+}
+
+#[test]
+fn the_keys_of_a_pair_and_of_its_witness_are_not_taken_for_each_other() {
+    let directory = Directory::new("witness");
+    let (pair, witness) = (directory.0.join("pair.key"), directory.0.join("witness.key"));
+    let key = PairKey::from_bytes([1; 32]);
+    key.write(&pair).unwrap();
+    key.witness_key().write(&witness).unwrap();
+    assert!(WitnessKey::read(&witness).unwrap() == key.witness_key());
+    assert_eq!(fs::metadata(&witness).unwrap().mode() & 0o777, 0o600);
+    for error in [WitnessKey::read(&pair).unwrap_err(), PairKey::read(&witness).unwrap_err()] {
+        assert!(matches!(error, KeyError::Format { .. }), "{error}");
+    }
+    assert_ne!(key.witness_key().derive("a"), key.derive("a"));
+    assert!(key.witness_key() != PairKey::from_bytes([2; 32]).witness_key());
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use base::{Epoch, Incarnation, Level, LocalTime, Lsn, NodeIndex, Position};
 
-use crate::cluster::{Cluster, Durable, Failback, Settings};
+use crate::cluster::{Cluster, Durable, Failback, Safeguards, Settings};
 use crate::heartbeat::{Heartbeat, Role};
 use crate::output::Output;
 use crate::timing::Timing;
+use crate::witness::{Answer, Referee};
 
 pub const A: usize = 0;
 pub const B: usize = 1;
@@ -22,7 +23,14 @@ pub struct Pair {
     pub disk_is_slow: bool,
     pub disks: [Durable; 2],
     pub record: Vec<(LocalTime, usize, Output)>,
+    /// A third machine, where a test puts one.
+    pub witness: Option<Referee>,
+    /// Whether this node and the witness do not reach each other.
+    pub cut_from_witness: [bool; 2],
+    /// How long both were active at the same time.
+    pub both_active: Duration,
     under_way: Vec<(LocalTime, usize, u8, Heartbeat)>,
+    answers: Vec<(LocalTime, usize, Answer)>,
     lives: u64,
 }
 
@@ -36,6 +44,7 @@ pub fn settings(node: usize, priority: u8) -> Settings {
         timing: Timing::default(),
         restart: None,
         level: Level::OWN,
+        safeguards: Safeguards::default(),
     }
 }
 
@@ -56,16 +65,25 @@ impl Pair {
             disk_is_slow: false,
             disks: [Durable::default(); 2],
             record: Vec::new(),
+            witness: None,
+            cut_from_witness: [false; 2],
+            both_active: Duration::ZERO,
             under_way: Vec::new(),
+            answers: Vec::new(),
             lives: 0,
         }
     }
 
     /// Both started together, A leading by priority, B in step.
     pub fn in_step() -> Self {
-        let mut pair = Self::new();
-        pair.start(A, settings(A, 150), Position::default());
-        pair.start(B, settings(B, 100), Position::default());
+        Self::in_step_with(None, Safeguards::default())
+    }
+
+    /// The same with a witness that has been up for a while.
+    pub fn in_step_with(witness: Option<Referee>, safeguards: Safeguards) -> Self {
+        let mut pair = Self { witness, ..Self::new() };
+        pair.start(A, Settings { safeguards, ..settings(A, 150) }, Position::default());
+        pair.start(B, Settings { safeguards, ..settings(B, 100) }, Position::default());
         pair.run(200);
         assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
         pair.come_into_step(A, B);
@@ -77,6 +95,12 @@ impl Pair {
         self.lives += 1;
         let incarnation = Incarnation(1_000 + self.lives);
         self.nodes[node] = Some(Cluster::new(settings, self.disks[node], incarnation, position, self.now));
+    }
+
+    /// The witness starts anew, and knows nothing.
+    pub fn restart_witness(&mut self) {
+        self.lives += 1;
+        self.witness = Some(Referee::new(self.lives, self.now));
     }
 
     pub fn kill(&mut self, node: usize) {
@@ -148,13 +172,25 @@ impl Pair {
     }
 
     fn step_holding(&mut self, end: LocalTime, held_node: usize, held: &mut Vec<(u8, Heartbeat)>) -> bool {
-        let arrival = self.under_way.iter().map(|(at, ..)| *at).min();
+        let heartbeat = self.under_way.iter().map(|(at, ..)| *at).min();
+        let answer = self.answers.iter().map(|(at, ..)| *at).min();
+        let arrival = heartbeat.into_iter().chain(answer).min();
         let deadline = |node: usize| self.nodes[node].as_ref().and_then(Cluster::deadline).map(|at| (at, node));
         let timeout = [deadline(A), deadline(B)].into_iter().flatten().min();
         let next = arrival.into_iter().chain(timeout.map(|(at, _)| at)).min();
         let Some(next) = next.filter(|next| *next <= end) else { return false };
+        if self.roles() == [Some(Role::Active); 2] {
+            self.both_active += next.since(self.now);
+        }
         self.now = self.now.max(next);
-        if arrival == Some(next) {
+        if answer == Some(next) {
+            let index = self.answers.iter().position(|(at, ..)| *at == next).expect("it was just found");
+            let (_, to, answer) = self.answers.remove(index);
+            // Whoever is held reads its heartbeats later; its answers are lost.
+            if to != held_node && self.nodes[to].is_some() && !self.cut_from_witness[to] {
+                self.input(to, |node, now| node.witness_answer(now, &answer));
+            }
+        } else if arrival == Some(next) {
             let index = self.under_way.iter().position(|(at, ..)| *at == next).expect("it was just found");
             let (_, to, link, heartbeat) = self.under_way.remove(index);
             if to == held_node {
@@ -180,6 +216,12 @@ impl Pair {
                     self.input(node, |cluster, now| cluster.epoch_reserved(now, epoch));
                 }
                 Output::EpochKnown { epoch } => self.disks[node].epoch = *epoch,
+                Output::AskWitness(ask) if !self.cut_from_witness[node] => {
+                    let fresh = 1 + self.record.len() as u64;
+                    let (at, now) = (self.now + DELAY * 3, self.now + DELAY);
+                    let answer = self.witness.as_mut().and_then(|witness| witness.ask(now, fresh, ask));
+                    self.answers.extend(answer.map(|answer| (at, node, answer)));
+                }
                 _ => {}
             }
             self.record.push((self.now, node, output));

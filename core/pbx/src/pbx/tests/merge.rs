@@ -308,3 +308,18 @@ fn what_cannot_be_read_changes_nothing() {
     }
     assert!(split.stays.pbx.take_changes().is_empty());
 }
+
+/// The first node had it for a moment, was replaced, and follows: it must know the call by what its INVITE is known by.
+#[test]
+fn an_invite_that_came_to_both_nodes_belongs_to_the_call_of_the_one_that_stays() {
+    let (world, mut a, b) = phones();
+    let mut split = Split::of(&world);
+    let (invite, _) = ring(&mut split.stays, &mut a, &b);
+    split.yields.send(A, &invite.to_bytes());
+    assert_eq!(split.yields.pbx.calls.len(), 1);
+    let now = split.yields.now();
+    let objects = split.stays.log.iter().map(|((kind, id), value)| (*kind, id.as_str(), value.as_slice()));
+    assert!(split.yields.pbx.replace(now, objects).is_empty());
+    assert_eq!(split.yields.pbx.calls, split.stays.pbx.calls);
+    assert_eq!(split.yields.pbx.keys, split.stays.pbx.keys);
+}
