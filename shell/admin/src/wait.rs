@@ -40,11 +40,15 @@ pub fn until_protected(
 /// Asks the node to drain, and if the person wants to wait, tells what is left until nothing is.
 pub fn drain(arguments: &DrainArguments, colours: bool, out: &mut impl Write) -> Result<bool, OperateError> {
     let node = &arguments.node;
-    if !operate::run(Operator::Drain(arguments.to_drain()), node, colours, out)? {
-        return Ok(false);
+    let mut answer = Vec::new();
+    let done = operate::run(Operator::Drain(arguments.to_drain()), node, colours, &mut answer)?;
+    let waits = done && arguments.wait;
+    // Who reads JSON gets one document: what came of it in the end.
+    if !(waits && node.json) {
+        out.write_all(&answer).map_err(OperateError::Print)?;
     }
-    if !arguments.wait {
-        return Ok(true);
+    if !waits {
+        return Ok(done);
     }
     let state_dir = node.target.to_state_dir()?;
     let mut said = String::new();

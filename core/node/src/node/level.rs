@@ -22,13 +22,16 @@ impl Node {
         if !peer.up || self.durable.peer_level == Some(peer.level) {
             return;
         }
-        let before = self.level();
-        self.durable.peer_level = Some(peer.level);
+        let (before, own) = (self.level(), self.settings.level);
+        let known = self.durable.peer_level.replace(peer.level).is_some();
         self.actions.push(Action::KeepDurable(self.durable));
         let level = self.level();
+        // Of two programs in one pair people hear when it begins and when it ends.
+        if level != before || (!known && level < own) {
+            self.actions.push(Action::Tell(Tell::Level { level, own }));
+        }
         if level != before {
-            self.actions.push(Action::Tell(Tell::Level { level, own: self.settings.level }));
-            self.pbx.set_levels(self.settings.level, level);
+            self.pbx.set_levels(own, level);
         }
     }
 
