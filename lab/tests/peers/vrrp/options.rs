@@ -55,7 +55,6 @@ fn the_service_address_keeps_its_hardware_address_and_adverts_are_signed() {
     std::fs::write(&key, "0f".repeat(32)).expect("a key");
     let options = format!("enabled = true\nvirtual_mac = true\nhmac_key_file = \"{}\"", key.display());
     let mut lab = Lab::pair_with(RAMAIS.name, |_| format!("\n[vrrp]\n{options}\n"));
-    std::fs::remove_dir_all(folder).expect("a folder");
     let adverts = Adverts::start(lab.host("one"));
     let active = lab.wait_protected();
     let phone = lab.host("one").clone();
@@ -83,6 +82,12 @@ fn the_service_address_keeps_its_hardware_address_and_adverts_are_signed() {
     let status = lab.nodes[active].ask("status").expect("a status");
     assert_eq!(status["vrrp"]["foreign"].as_array().map(Vec::len), Some(0), "{status}");
 
+    let begun = Instant::now();
+    while adverts.of(lab.nodes[active].host.address, 0).is_empty() {
+        assert!(begun.elapsed() < WAIT, "one each second");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+
     lab.strike(Fault::Kill, active);
     until_known_by(&phone, &service, |known| known == VIRTUAL_MAC);
     assert!(lab.nodes[1 - active].status().is_ok_and(|status| status.serves()));
@@ -94,11 +99,13 @@ fn the_service_address_keeps_its_hardware_address_and_adverts_are_signed() {
     lab.wait_protected();
     for index in 0..2 {
         let packets = adverts.of(lab.nodes[index].host.address, 0);
-        assert!(!packets.is_empty(), "each of them served, and the first advert leaves at once");
+        assert!(!packets.is_empty(), "each of them served, and a new one adverts at once");
         // The advert of one address, the kind and id of the key, and a good sum without what follows.
         let is_signed = |bytes: &[u8]| bytes.len() == 12 + 28 && bytes[12..16] == [1, 1, 0, 0];
         assert!(packets.iter().all(|packet| is_signed(&packet.bytes)), "{packets:?}");
         let said = lab.nodes[index].log_tail(200);
         assert!(!said.lines().any(|line| line.contains("is refused") && line.contains("10.77.0.1")), "{said}");
     }
+    drop(lab);
+    std::fs::remove_dir_all(folder).expect("a folder");
 }
