@@ -112,7 +112,7 @@ impl Assembly {
         thread::sleep(BASELINE);
         let before = silences(&self.room, &phones)?;
         begin_window(&self.room, &phones)?;
-        set_up_around(&mut self.room, &setup)?;
+        set_up_around(&mut self.room, &setup, fault)?;
         let struck_us = self.room.phones.with(|driver| driver.now_us())?;
         self.strike(fault)?;
         display.waiting(&format!("{NAME}: {} has come", fault.name()));
