@@ -34,8 +34,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// A node that ends at once is not started again in a busy loop.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Ring time in the dialplan: longer than a call has to ring through a fault.
-const RING_S: u32 = 300;
+/// Ring time in the dialplan: longer than a call has to ring through a fault that lasts an hour.
+const RING_S: u32 = 7_200;
 
 /// The address that a pair serves.
 pub const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use phone::PhoneCommand;
 use serde_json::{Value, json};
 
 use super::DrillArguments;
@@ -112,7 +113,7 @@ impl Assembly {
         thread::sleep(BASELINE);
         let before = silences(&self.room, &phones)?;
         begin_window(&self.room, &phones)?;
-        set_up_around(&mut self.room, &setup)?;
+        set_up_around(&mut self.room, &setup, fault)?;
         let struck_us = self.room.phones.with(|driver| driver.now_us())?;
         self.strike(fault)?;
         display.waiting(&format!("{NAME}: {} has come", fault.name()));
@@ -177,6 +178,8 @@ impl Assembly {
         let registered = self.nodes.get(1).map(RivalNode::registrations).transpose()?.unwrap_or(0);
         let total = self.room.accounts.len();
         self.room.check_kept(plan, result)?;
+        // Whoever hears nothing any more hangs up before dialling again.
+        self.room.tell((0..total).collect(), PhoneCommand::HangUp)?;
         let again = self.room.check_again(of_kind(plan, &[Kind::Talking]).len())?;
         result.checks.push(again);
         result.checks.push(Check { name: REGISTERED, good: registered.min(total), total, notes: Vec::new() });

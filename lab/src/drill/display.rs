@@ -138,9 +138,9 @@ impl Display {
     pub(super) fn load(&self, load: &Load) {
         let Load { registrations, calls, refused, register_ms, setup_ms, nodes } = load;
         self.line(&format!(
-            "    load     {registrations} registrations (half of them within {:.1} ms), {calls} calls (half of them set up \
-             within {:.1} ms, 99 of 100 within {:.1} ms), {refused} refused",
-            register_ms.median, setup_ms.median, setup_ms.p99
+            "    load     {registrations} registrations, {calls} calls, {refused} refused; one by one a registration takes \
+             {:.2} ms (p99 {:.2}), a call's set-up {:.2} ms (p99 {:.2})",
+            register_ms.median, register_ms.p99, setup_ms.median, setup_ms.p99
         ));
         for cost in nodes {
             self.line(&format!(

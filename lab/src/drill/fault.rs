@@ -109,6 +109,9 @@ const OBSERVE_MS: u64 = 2_500;
 const OBSERVE_RESTART_MS: u64 = 4_000;
 const OBSERVE_OF_MANY_MS: u64 = 1_500;
 
+/// `ip` or `nft` in a namespace, on an idle machine.
+const PROGRAM_US: u64 = 5_000;
+
 /// How long a machine hangs before it goes on: the first time it still has its lease of the address, the second time
 /// the lease is over. The half second before the end in which the phones are listened to comes on top.
 const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
@@ -169,6 +172,15 @@ impl Fault {
             Self::SplitAndHeal => Ground::Halves,
             Self::Upgrade => Ground::Previous,
             _ => Ground::Pair,
+        }
+    }
+
+    /// How long it takes from its command until it has come, in microseconds: nothing for a signal, and the start of a
+    /// program for all others.
+    pub(super) const fn takes_us(self) -> u64 {
+        match self {
+            Self::Kill | Self::KillParentToo | Self::Freeze | Self::FreezeAll | Self::Double | Self::RestartAlone => 0,
+            _ => PROGRAM_US,
         }
     }
 

@@ -15,10 +15,16 @@ use super::scene::Scene;
 use super::statistics::Summary;
 use crate::LabError;
 use crate::nodes::Usage;
-use crate::phones::{CROWD_BEGIN, Tally};
+use crate::phones::{CROWD_BEGIN, Crowd, Tally};
 
 /// So many of the calls are ended, and made again, to see that they are whole.
 const SAMPLE: usize = 200;
+
+/// So many wait for an answer at a time: a service under load, not one that is flooded.
+const AT_ONCE: usize = 32;
+
+/// So many are done one after another first: how long one takes when nothing else is to be done.
+const ALONE: usize = 100;
 
 /// Until what was done is everywhere and memory is counted.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -29,9 +35,9 @@ pub(super) struct Load {
     pub(super) registrations: usize,
     pub(super) calls: usize,
     pub(super) refused: usize,
-    /// From the REGISTER to its 200, a challenge in between, with 32 under way at a time.
+    /// From the REGISTER to its 200, a challenge in between, of the first hundred, one after another.
     pub(super) register_ms: Summary,
-    /// From the INVITE to its 200 from a phone that picks up at once, a challenge in between, likewise.
+    /// From the INVITE to its 200 from a phone that picks up at once, likewise.
     pub(super) setup_ms: Summary,
     pub(super) nodes: Vec<Cost>,
 }
@@ -70,10 +76,11 @@ impl Scene {
             && let Some(crowd) = &self.crowd
         {
             let at_first = self.usages()?;
-            let registered = crowd.does((0..crowd.count()).map(|phone| (phone, PhoneCommand::Register)))?;
+            let register = |phone| (phone, PhoneCommand::Register);
+            let (registered, register_ms) = bring(crowd, crowd.count(), register)?;
             thread::sleep(SETTLE);
             let after_registrations = self.usages()?;
-            let called = crowd.does((0..calls).map(|call| dial(2 * call)))?;
+            let (called, setup_ms) = bring(crowd, calls, |call| dial(2 * call))?;
             thread::sleep(SETTLE);
             let after_calls = self.usages()?;
             let costs = self.costs([&at_first, &after_registrations, &after_calls], &registered, &called);
@@ -81,8 +88,8 @@ impl Scene {
                 registrations: registered.good,
                 calls: called.good,
                 refused: registered.bad + called.bad,
-                register_ms: milliseconds(&registered),
-                setup_ms: milliseconds(&called),
+                register_ms,
+                setup_ms,
                 nodes: costs,
             });
         }
@@ -119,13 +126,28 @@ impl Scene {
         if load.calls > 0 {
             let calls: Vec<usize> = (0..load.calls).step_by(load.calls.div_ceil(SAMPLE)).collect();
             // Callers and called in turn.
-            let ended = crowd.does(calls.iter().map(|call| (2 * call + call % 2, HangUp)))?;
-            let made = crowd.does(calls.iter().map(|call| dial(2 * call)))?;
+            let ended = crowd.does(AT_ONCE, calls.iter().map(|call| (2 * call + call % 2, HangUp)))?;
+            let made = crowd.does(AT_ONCE, calls.iter().map(|call| dial(2 * call)))?;
             let (good, total) = (ended.good + made.good, 2 * calls.len());
             checks.push(Check { name: "calls in state end and are made again", good, total, notes: Vec::new() });
         }
         Ok(checks)
     }
+}
+
+/// Has so many things done, the first of them one after another. Gives what became of them, and how long those took.
+fn bring(
+    crowd: &Crowd,
+    count: usize,
+    command: impl Fn(usize) -> (usize, PhoneCommand),
+) -> Result<(Tally, Summary), LabError> {
+    let alone = count.min(ALONE);
+    let mut tally = crowd.does(1, (0..alone).map(&command))?;
+    let taken_ms = milliseconds(&tally);
+    let rest = crowd.does(AT_ONCE, (alone..count).map(&command))?;
+    tally.good += rest.good;
+    tally.bad += rest.bad;
+    Ok((tally, taken_ms))
 }
 
 fn dial(caller: usize) -> (usize, PhoneCommand) {

@@ -202,7 +202,7 @@ impl Trial<'_> {
         self.display.strike(self.fault, moment == Moment::End, &names);
         match moment {
             Moment::Begin => {
-                set_up_around(&mut self.scene.room, &of_kind(self.plan, &[Kind::Setup]))?;
+                set_up_around(&mut self.scene.room, &of_kind(self.plan, &[Kind::Setup]), self.fault)?;
                 strike.begin(self.scene)?;
             }
             Moment::End => strike.end(self.scene)?,
@@ -339,14 +339,14 @@ impl Trial<'_> {
     }
 }
 
-/// Begins these calls, and comes back at the moment at which the fault is to come.
-pub(super) fn set_up_around(room: &mut Room, setup: &[Call]) -> Result<(), LabError> {
+/// Begins these calls, and comes back at the moment at which the fault is to be committed.
+pub(super) fn set_up_around(room: &mut Room, setup: &[Call], fault: Fault) -> Result<(), LabError> {
     if setup.is_empty() {
         return Ok(());
     }
     let moment_us = room.set_up_around(setup)?;
     let now_us = room.phones.with(|driver| driver.now_us())?;
-    thread::sleep(Duration::from_micros(moment_us.saturating_sub(now_us)));
+    thread::sleep(Duration::from_micros(moment_us.saturating_sub(now_us + fault.takes_us())));
     Ok(())
 }
 

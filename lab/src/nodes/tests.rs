@@ -41,7 +41,7 @@ fn the_dialplan_reaches_every_account() {
     assert_eq!(sip.matches("type=friend").count(), 2);
     assert!(sip.contains("[5001]") && sip.contains("secret=pw"));
     let dialplan = fs::read_to_string(directory.join("extensions.conf")).expect("extensions.conf");
-    assert!(dialplan.contains("exten => _5XXX,1,Dial(SIP/${EXTEN},300)"), "{dialplan}");
+    assert!(dialplan.contains("exten => _5XXX,1,Dial(SIP/${EXTEN},7200)"), "{dialplan}");
     assert!(dialplan.contains("exten => 600,2,Echo"), "{dialplan}");
     fs::remove_dir_all(&directory).expect("removal");
 }

@@ -18,9 +18,6 @@ use crate::netns::Host;
 /// Crowd phones are called so, and count from here.
 pub const CROWD_BEGIN: u32 = 7_000_000;
 
-/// So many wait for an answer at a time: a service under load, not one that is flooded.
-const UNDER_WAY_MAX: usize = 32;
-
 /// The longest sleep; orders are looked at in between.
 const SLEEP: Duration = Duration::from_millis(2);
 
@@ -42,6 +39,8 @@ pub struct Tally {
 
 struct Order {
     commands: VecDeque<(usize, PhoneCommand)>,
+    /// How many wait for an answer at a time.
+    at_once: usize,
     done: Sender<Tally>,
 }
 
@@ -93,10 +92,14 @@ impl Crowd {
         self.count
     }
 
-    /// Gives commands to phones, a few at a time, and waits until each has its final answer.
-    pub fn does(&self, commands: impl IntoIterator<Item = (usize, PhoneCommand)>) -> Result<Tally, LabError> {
+    /// Gives commands to phones, so many at a time, and waits until each has its final answer.
+    pub fn does(
+        &self,
+        at_once: usize,
+        commands: impl IntoIterator<Item = (usize, PhoneCommand)>,
+    ) -> Result<Tally, LabError> {
         let (done, tally) = channel();
-        let order = Order { commands: commands.into_iter().collect(), done };
+        let order = Order { commands: commands.into_iter().collect(), at_once, done };
         self.orders.send(order).map_err(|_| LabError::PhonesEnded)?;
         tally.recv_timeout(DONE_LIMIT).map_err(|_| LabError::Waited {
             what: "answers to a crowd".to_owned(),
@@ -158,7 +161,7 @@ impl Throng {
     }
 
     fn command(&mut self) {
-        while self.under_way < UNDER_WAY_MAX {
+        while self.order.as_ref().is_some_and(|order| self.under_way < order.at_once) {
             let Some((phone, command)) = self.order.as_mut().and_then(|order| order.commands.pop_front()) else {
                 break;
             };

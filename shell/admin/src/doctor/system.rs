@@ -236,7 +236,8 @@ fn fair_server(runtime_ns: Option<String>) -> Finding {
 fn preemption(mode: Option<String>, command_line: Option<String>) -> Finding {
     const CHECK: &str = "preemption";
     let present = |text: String| Some(text.split_once('(')?.1.split_once(')')?.0.to_owned());
-    let booted = |text: String| text.split_whitespace().find_map(|word| word.strip_prefix("preempt=").map(str::to_owned));
+    let booted =
+        |text: String| text.split_whitespace().find_map(|word| word.strip_prefix("preempt=").map(str::to_owned));
     match mode.and_then(present).or_else(|| command_line.and_then(booted)).as_deref() {
         Some("none") => Finding::warning(
             CHECK,
