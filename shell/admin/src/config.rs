@@ -24,8 +24,8 @@ mod value;
 mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
-pub use service::{Service, ServiceAddress};
 pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
+pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
 pub use track::{Subject, Track};
 

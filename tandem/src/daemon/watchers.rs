@@ -47,7 +47,8 @@ impl Watchers {
         };
         let fencer = fencing.as_ref().map(start).transpose().into_diagnostic().wrap_err("[fencing] is configured")?;
         if let (Some(ping), Some(place)) = (ping, setup.interfaces.first()) {
-            start_pings(setup.lower(&place.interface), &ping.targets, telling, sender).wrap_err("[ping] is configured")?;
+            start_pings(setup.lower(&place.interface), &ping.targets, telling, sender)
+                .wrap_err("[ping] is configured")?;
         }
         Ok(Self { witness: sockets(&addresses)?, addresses, seal, fencer, sender: sender.clone() })
     }

@@ -98,7 +98,10 @@ fn a_lost_witness_is_told_once_by_the_node_that_serves() {
     status.role = "standby".into();
     assert_eq!(Look::of_witness(&status), Look::Others, "the active one tells");
     status.witness = Some(line(false, Some(true)));
-    assert_eq!(Look::of_witness(&status), Look::Unprotected { reason: "the other node reaches it".into(), on_purpose: false });
+    assert_eq!(
+        Look::of_witness(&status),
+        Look::Unprotected { reason: "the other node reaches it".into(), on_purpose: false }
+    );
     let mut alarm = Alarm::of_witness("a", AFTER, REPEAT);
     let told = looks(&mut alarm, &look, 100);
     assert_eq!(
