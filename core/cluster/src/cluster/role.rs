@@ -365,7 +365,8 @@ impl Cluster {
             self.in_step_since = self.in_step_since.map(|_| now);
         }
         if self.failback_deadline().is_some_and(|deadline| deadline <= now) {
-            if self.is_able() {
+            // Carrier, drain and ping targets have words of their own.
+            if self.is_able() && self.outranked_since.is_some() && !self.is_out_beside_peer() {
                 let notice = Notice::Outranked { own: self.rank(), peer: self.peer.view.rank() };
                 out.push(Output::Notice(notice));
             }
