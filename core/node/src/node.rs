@@ -109,6 +109,8 @@ pub struct Node {
     alone_since: Option<ClusterTime>,
     /// What the peer, which stays after a split, has still to take over.
     offer: Option<merge::Offer>,
+    /// As active: the part of the peer's offer that this step has taken in.
+    orphans_taken: Option<u32>,
     /// Of each finished record: who has stored it.
     stored: BTreeMap<String, Stored>,
     stop_asked_by: Option<u64>,
@@ -191,6 +193,7 @@ impl Node {
             resend_at: None,
             alone_since: None,
             offer: None,
+            orphans_taken: None,
             stored: BTreeMap::new(),
             stop_asked_by: None,
             stop_waits_until: None,
@@ -337,6 +340,7 @@ impl Node {
         for output in self.pbx.take_outputs() {
             self.take_pbx_output(now, lsn, output);
         }
+        self.tell_taken();
         self.offer(now);
         self.tell_peer(now);
         self.watch_step(now);

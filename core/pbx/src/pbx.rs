@@ -12,6 +12,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::{ClusterTime, Level, Lower, NodeIndex, Random, WallTime};
 use media::relay::Port;
@@ -27,7 +28,7 @@ use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::service::Service;
 
-pub use merge::{Merged, Version, was_said_since};
+pub use merge::{Merged, Version, was_made_since, was_said_since};
 pub use views::{CallView, PhoneView};
 
 /// What the PBX needs to know besides the files.
@@ -56,6 +57,10 @@ pub enum Output {
 /// Calls whose timers are served in one step; the others follow in the next, so that no step is long.
 const CALLS_DUE_MAX: usize = 64;
 
+/// How long calls of a node that served beside us are waited for: several of a phone's own retransmissions, and much
+/// less than the 32 s in which it gives up (RFC 3261 17.1.2.2, timer F).
+const ORPHANS_WAIT: Duration = Duration::from_secs(3);
+
 /// Both kinds of now, the same through one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -83,6 +88,8 @@ pub struct Pbx {
     level: Level,
     /// No new calls are taken: an operator wants those that there are to come to an end.
     closed: bool,
+    /// Until then calls of the other node may still come, so that nobody is told that there is no such call.
+    patient_until: ClusterTime,
     random: Random,
     changed: BTreeSet<Key>,
     outputs: Vec<Output>,
@@ -117,6 +124,7 @@ impl Pbx {
             own_level: Level::OWN,
             level: Level::OWN,
             closed: false,
+            patient_until: ClusterTime::default(),
             random,
             changed: BTreeSet::new(),
             outputs: Vec::new(),
@@ -239,6 +247,16 @@ impl Pbx {
     /// acknowledgement and the wire.
     pub fn resend(&self, number: CallNumber) -> Vec<Transmit> {
         self.calls.get(&number).map(Call::resend).unwrap_or_default()
+    }
+
+    /// The other node served as well until now, and what it did is about to come. A phone that speaks of a call which is
+    /// not here says it again.
+    pub fn expect_orphans(&mut self, now: Now) {
+        self.patient_until = now.cluster + ORPHANS_WAIT;
+    }
+
+    fn is_patient(&self, now: Now) -> bool {
+        now.cluster < self.patient_until
     }
 
     /// This node serves no more: soft state goes.

@@ -36,9 +36,10 @@ pub struct Parted {
 /// Everything that a log has alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Orphans {
-    /// The last position that both logs hold.
+    /// The last position that both logs hold; `None` when a ring does not reach back to it. Then the objects are all that
+    /// the log has.
     #[n(0)]
-    pub fork: Position,
+    pub fork: Option<Position>,
     /// By key; each key once.
     #[n(1)]
     pub objects: Vec<Parted>,
@@ -59,11 +60,16 @@ impl Log {
         trail.split_off(trail.len().saturating_sub(TRAIL_MAX))
     }
 
-    /// What this log has that the one with this trail has not. Nothing when that is unknown, because one of the rings
-    /// does not reach back to where they parted.
+    /// What this log has that the one with this trail has not.
     pub fn orphans(&self, trail: &[Position]) -> Orphans {
-        let Some(fork) = self.fork(trail) else { return Orphans::default() };
-        let objects = self.changes_since(fork).map(|changes| changes.into_values().collect()).unwrap_or_default();
+        let fork = self.fork(trail);
+        let objects = match fork.and_then(|fork| self.changes_since(fork)) {
+            Some(changes) => changes.into_values().collect(),
+            None => {
+                let whole = |(key, value): (&Key, &[u8])| Parted { key: key.clone(), value: value.to_vec(), gone: false };
+                self.store().iter().map(whole).collect()
+            }
+        };
         Orphans { fork, objects }
     }
 

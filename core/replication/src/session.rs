@@ -67,8 +67,9 @@ pub enum SessionEvent {
     /// (relays open), then `confirm` its position.
     Applied(Entry),
     /// Follower: the whole store was replaced by a verified snapshot. Rebuild from the log, then `confirm`. What the
-    /// log had beside the leader's is told, for the owner to offer it to the leader.
-    Replaced { orphans: Orphans },
+    /// log had beside the leader's is told, for the owner to offer it to the leader; `None` of a leader of an older
+    /// version, which takes no such offer.
+    Replaced { orphans: Option<Orphans> },
     /// Follower: the leader has stopped at this position, which is ours, too, and hands over.
     HandedOver { position: Position },
     /// Follower: what we have differs from what the leader has, and we are out of step. A snapshot was asked for,

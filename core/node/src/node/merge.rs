@@ -3,19 +3,19 @@
 //! ```text
 //!   who follows                                   who stays
 //!   snapshot taken: what did we have beside it?
-//!   Orphans 1 ---------------------------------->  merged into the log
-//!           <------------------------------------  OrphansTaken 1
-//!   Orphans 2 ...
-//!   all taken: journal anew, acknowledge the log
+//!   Orphans 0 ---------------------------------->  merged into the log
+//!           <------------------------------------  OrphansTaken 0, and where the log has it
+//!   Orphans 1 ...
+//!   all taken, and our log has come so far: journal anew, acknowledge the log
 //! ```
 //!
-//! Until all is taken this node neither journals nor acknowledges what it follows: if it dies, its disk still has what
-//! it did alone, and it is offered again.
+//! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history. If it
+//! dies now, it offers registrations alone, because nobody remembers then what phones were told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base::{LocalTime, Position};
+use base::{ClusterTime, LocalTime, Position};
 use cluster::Role;
 use pbx::object::kind;
 use pbx::{Merged, Version};
@@ -35,11 +35,22 @@ const OFFER_AGAIN: Duration = Duration::from_millis(250);
 /// What this node did alone and the other one has not taken over yet.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
-    fork: Position,
-    /// Of the part that was sent last.
-    number: u32,
-    parts: VecDeque<Vec<Parted>>,
+    fork: Option<Position>,
+    /// Since when this node served alone.
+    since: Option<ClusterTime>,
+    parts: Vec<Vec<Parted>>,
+    /// Which of the parts is under way; those before it are taken.
+    number: usize,
+    /// Where our log must come for what is taken to be in it.
+    until: Position,
     again_at: LocalTime,
+}
+
+/// What became of the objects here since the split.
+enum History<'a> {
+    Known(&'a BTreeMap<Key, Parted>),
+    /// Nobody can tell any more: of calls that are not here, only those are taken that were made after this time.
+    Forgotten { since: Option<ClusterTime> },
 }
 
 /// What a merge brought, for people.
@@ -52,60 +63,83 @@ struct Gain {
 
 impl Offer {
     /// In the order of kinds, which puts a call before its record.
-    fn new(orphans: Orphans) -> Self {
-        let mut parts: VecDeque<Vec<Parted>> = VecDeque::new();
+    fn new(orphans: Orphans, since: Option<ClusterTime>) -> Self {
+        let mut parts: Vec<Vec<Parted>> = Vec::new();
         let mut bytes = usize::MAX;
         for object in orphans.objects {
             let size = object.key.id.len() + object.value.len();
-            match parts.back_mut().filter(|_| bytes.saturating_add(size) <= PART_BYTES) {
+            match parts.last_mut().filter(|_| bytes.saturating_add(size) <= PART_BYTES) {
                 Some(part) => {
                     bytes += size;
                     part.push(object);
                 }
                 None => {
                     bytes = size;
-                    parts.push_back(vec![object]);
+                    parts.push(vec![object]);
                 }
             }
         }
-        Self { fork: orphans.fork, number: 1, parts, again_at: LocalTime::ZERO }
+        Self { fork: orphans.fork, since, parts, number: 0, until: Position::default(), again_at: LocalTime::ZERO }
+    }
+
+    /// The other node has begun anew: what it had taken may be lost.
+    fn begin_again(&mut self, now: LocalTime) {
+        self.number = 0;
+        self.again_at = now;
     }
 }
 
 impl Node {
     /// A snapshot has replaced our log. True when nothing of what we had must be kept for the other node.
-    pub(super) fn nothing_to_offer(&mut self, orphans: Orphans) -> bool {
-        if self.offer.is_none() {
-            let Orphans { fork, mut objects } = orphans;
-            // What a node had begun when it died, or when its cable was pulled, is in its log and nobody was told: the
-            // phones have said it again to the other node.
-            let since = self.alone_since;
-            objects.retain(|object| pbx::was_said_since(object.key.kind, &object.value, since));
-            self.offer = (!objects.is_empty()).then(|| Offer::new(Orphans { fork, objects }));
+    pub(super) fn nothing_to_offer(&mut self, now: Now, orphans: Option<Orphans>) -> bool {
+        match (orphans, self.offer.as_mut()) {
+            (Some(_), Some(offer)) => offer.begin_again(now.local),
+            (Some(Orphans { fork, mut objects }), None) => {
+                // What a node had begun when it died, or when its cable was pulled, is in its log and nobody was told:
+                // the phones have said it again to the other node.
+                let since = self.alone_since;
+                objects.retain(|object| pbx::was_said_since(object.key.kind, &object.value, since));
+                if fork.is_none() {
+                    objects.retain(|object| object.key.kind != kind::CALL || pbx::was_made_since(&object.value, since));
+                }
+                self.offer = (!objects.is_empty()).then(|| Offer::new(Orphans { fork, objects }, since));
+            }
+            (None, Some(_)) => {
+                self.offer = None;
+                let text = "the other node runs an older program, which does not take over what this one did alone";
+                self.actions.push(Action::Tell(Tell::Trouble(text.into())));
+            }
+            (None, None) => {}
         }
         self.offer.is_none()
     }
 
-    /// As standby: sends the part that is due, for the first time or again.
+    /// As standby: sends the part that is due, for the first time or again, until all is taken and in our log.
     pub(super) fn offer(&mut self, now: Now) {
-        let Some(offer) = self.offer.as_mut().filter(|offer| offer.again_at <= now.local) else { return };
+        let Some(offer) = self.offer.as_mut() else { return };
+        let Some(objects) = offer.parts.get(offer.number).cloned() else {
+            if self.log.position() >= offer.until {
+                self.offer = None;
+                self.checkpoint();
+            }
+            return;
+        };
+        if offer.again_at > now.local {
+            return;
+        }
         offer.again_at = now.local + OFFER_AGAIN;
-        let Some(objects) = offer.parts.front().cloned() else { return };
-        let note = Note::Orphans { number: offer.number, fork: offer.fork, objects };
+        let note = Note::Orphans { number: offer.number as u32, fork: offer.fork, objects };
         if self.cluster.role() == Role::Standby {
             self.send_note(&note);
         }
     }
 
-    /// The other node has taken this part.
-    pub(super) fn orphans_taken(&mut self, now: Now, number: u32) {
-        let Some(offer) = self.offer.as_mut().filter(|offer| offer.number == number) else { return };
-        offer.parts.pop_front();
-        offer.number += 1;
-        offer.again_at = now.local;
-        if offer.parts.is_empty() {
-            self.offer = None;
-            self.checkpoint();
+    /// The other node has taken this part, and its log has it by this position.
+    pub(super) fn orphans_taken(&mut self, now: Now, number: u32, position: Position) {
+        if let Some(offer) = self.offer.as_mut().filter(|offer| offer.number == number as usize) {
+            offer.number += 1;
+            offer.until = position;
+            offer.again_at = now.local;
         }
     }
 
@@ -114,42 +148,51 @@ impl Node {
         let Some(offer) = self.offer.take() else { return };
         self.checkpoint();
         // What the other node did since the split is in the snapshot, and what of it is new nobody can tell any more.
-        let gain = offer
-            .parts
-            .iter()
-            .fold(Gain::default(), |gain, part| self.merge_part(now, part, Some(&BTreeMap::new()), gain));
+        let history = History::Forgotten { since: offer.since };
+        let gain = offer.parts.iter().fold(Gain::default(), |gain, part| self.merge_part(now, part, &history, gain));
         self.tell_merged(gain);
     }
 
-    /// As active: takes in what the other node did alone.
-    pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Position, objects: &[Parted]) {
+    /// As active: takes in what the other node did alone. The answer follows when it is in the log.
+    pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Option<Position>, objects: &[Parted]) {
         if self.cluster.role() != Role::Active {
             return;
         }
-        let ours = self.log.changes_since(fork);
-        let gain = self.merge_part(now, objects, ours.as_ref(), Gain::default());
+        let ours = fork.and_then(|fork| self.log.changes_since(fork));
+        let history = match (&ours, fork) {
+            (Some(ours), _) => History::Known(ours),
+            // It has looked for those that it made alone.
+            (None, None) => History::Forgotten { since: Some(ClusterTime::ZERO) },
+            (None, Some(_)) => History::Forgotten { since: None },
+        };
+        let gain = self.merge_part(now, objects, &history, Gain::default());
         self.tell_merged(gain);
-        self.send_note(&Note::OrphansTaken { number });
+        self.orphans_taken = Some(number);
     }
 
-    /// `ours` is what became of each object here since the split, unless that is forgotten.
-    fn merge_part(
-        &mut self,
-        now: Now,
-        objects: &[Parted],
-        ours: Option<&BTreeMap<Key, Parted>>,
-        mut gain: Gain,
-    ) -> Gain {
+    /// What was taken in this step is in the log now.
+    pub(super) fn tell_taken(&mut self) {
+        if let Some(number) = self.orphans_taken.take() {
+            self.send_note(&Note::OrphansTaken { number, position: self.log.position() });
+        }
+    }
+
+    fn merge_part(&mut self, now: Now, objects: &[Parted], history: &History<'_>, mut gain: Gain) -> Gain {
         let time = self.pbx_now(now);
         let mut forgotten = 0;
         for object in objects {
             let key = &object.key;
-            // Whether a call that is not here has ended here, or never was, nobody can tell without the history.
-            if ours.is_none() && key.kind == kind::CALL {
-                forgotten += usize::from(!object.gone);
-                continue;
-            }
-            let here = ours.and_then(|ours| ours.get(key)).map(version);
+            let here = match history {
+                History::Known(ours) => ours.get(key).map(version),
+                // A registration that is gone there may have been renewed here, and a call that is not here may have
+                // ended here.
+                History::Forgotten { .. } if object.gone => continue,
+                History::Forgotten { since } if key.kind == kind::CALL && !pbx::was_made_since(&object.value, *since) => {
+                    forgotten += 1;
+                    continue;
+                }
+                History::Forgotten { .. } => None,
+            };
             match self.pbx.merge(time, key.kind, &key.id, version(object), here) {
                 Ok(Merged::Kept) => {}
                 Ok(Merged::Binding) => gain.registrations += 1,

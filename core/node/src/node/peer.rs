@@ -36,17 +36,19 @@ pub(super) enum Note {
     Orphans {
         #[n(0)]
         number: u32,
-        /// The last position that both have.
+        /// The last position that both have, if the follower knows it.
         #[n(1)]
-        fork: Position,
+        fork: Option<Position>,
         #[n(2)]
         objects: Vec<Parted>,
     },
-    /// The leader's log has what came under this number.
+    /// The leader's log has what came under this number, by this position.
     #[n(3)]
     OrphansTaken {
         #[n(0)]
         number: u32,
+        #[n(1)]
+        position: Position,
     },
 }
 
@@ -123,7 +125,7 @@ impl Node {
             SessionEvent::Replaced { orphans } => {
                 self.cluster.observe(self.log.cluster_time(), now.local);
                 self.rebuild(now);
-                if self.nothing_to_offer(orphans) {
+                if self.nothing_to_offer(now, orphans) {
                     self.checkpoint();
                 }
                 self.in_place(now, self.log.position());
@@ -200,7 +202,7 @@ impl Node {
                 }
             }
             Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, &objects),
-            Ok(Note::OrphansTaken { number }) => self.orphans_taken(now, number),
+            Ok(Note::OrphansTaken { number, position }) => self.orphans_taken(now, number, position),
             // A note that a later version has.
             Err(_) => {}
         }

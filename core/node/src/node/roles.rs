@@ -1,7 +1,7 @@
 //! What the cluster machine decides, carried out.
 
 use base::Epoch;
-use cluster::{Output, Role};
+use cluster::{Notice, Output, Role};
 
 use super::Node;
 use crate::action::{Action, Tell};
@@ -57,6 +57,11 @@ impl Node {
                 }
                 Output::AskWitness(ask) => self.actions.push(Action::AskWitness { bytes: ask.encode() }),
                 Output::Fence(fence) => self.actions.push(Action::Fence(fence)),
+                Output::Notice(notice @ Notice::DoubleActive { .. }) => {
+                    let time = self.pbx_now(now);
+                    self.pbx.expect_orphans(time);
+                    self.actions.push(Action::Tell(Tell::Cluster(notice)));
+                }
                 Output::Notice(notice) => self.actions.push(Action::Tell(Tell::Cluster(notice))),
             }
         }

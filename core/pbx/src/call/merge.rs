@@ -52,6 +52,22 @@ impl Call {
         self.hang_up(step);
     }
 
+    /// This version holds, and `other` does not: whoever only the other node has rung is let go.
+    pub fn outweigh(&mut self, step: &mut Step<'_>, other: &Self) {
+        // What phones have said last, they have said before.
+        let heard = self.heard;
+        self.skip_used(other);
+        for stranger in &other.callees {
+            if self.twin_mut(stranger).is_none() && self.callees.len() < CALLEES_MAX {
+                let mut leg = stranger.clone();
+                leg.hang_up(step, 487);
+                self.callees.push(leg);
+            }
+        }
+        step.by_phone = false;
+        self.heard = heard;
+    }
+
     /// Leaves out what the other node may have used of the numbers that both count: CSeq and versions of SDP.
     pub fn skip_used(&mut self, other: &Self) {
         for twin in other.legs().map(|(_, leg)| leg) {

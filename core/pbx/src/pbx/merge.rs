@@ -45,6 +45,12 @@ pub fn was_said_since(kind: u8, value: &[u8], alone_since: Option<ClusterTime>) 
     }
 }
 
+/// Whether a call began since its node served alone, so that nobody else can know it.
+pub fn was_made_since(value: &[u8], alone_since: Option<ClusterTime>) -> bool {
+    let made = |since| minicbor::decode::<Call>(value).is_ok_and(|call| call.record.started.cluster >= since);
+    alone_since.is_some_and(made)
+}
+
 impl Pbx {
     /// Takes in one object that changed at the other node since the split; `ours` is what became of it here since, if it
     /// changed here, too. An error changes nothing. To be called for calls before their records.
@@ -107,7 +113,7 @@ impl Pbx {
         &mut self,
         now: Now,
         number: CallNumber,
-        mut theirs: Call,
+        theirs: Call,
         gone_there: bool,
         last: Option<Call>,
         changed_here: bool,
@@ -120,6 +126,10 @@ impl Pbx {
             }
             return self.adopt(now, theirs);
         };
+        // A node that was restarted in the split may have given the number of a call that was over to another one.
+        if ours.record.identity != theirs.record.identity {
+            return Merged::Kept;
+        }
         let (said_here, said_there) = (ours.testimony(), theirs.testimony());
         let holds_there = (said_there, theirs.heard) > (said_here, ours.heard);
         match (said_here, said_there) {
@@ -134,17 +144,15 @@ impl Pbx {
                 Merged::Call(number)
             }
             _ if live_there && holds_there => {
-                theirs.skip_used(&ours);
                 if ours.is_ended() {
                     self.forget_record(&ours.record.identity);
                 }
-                self.adopt(now, theirs)
+                self.calls.insert(number, theirs);
+                self.with_call(now, number, |call, step| call.outweigh(step, &ours));
+                Merged::Call(number)
             }
             _ => {
-                if let Some(call) = self.calls.get_mut(&number) {
-                    call.skip_used(&theirs);
-                    self.changed.insert(Key::Call(number));
-                }
+                self.with_call(now, number, |call, step| call.outweigh(step, &theirs));
                 Merged::Kept
             }
         }

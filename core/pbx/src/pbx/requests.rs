@@ -40,6 +40,7 @@ impl Pbx {
                 self.reply(&arrival, &response);
             }
             Method::Invite if !in_dialog => self.invite(&arrival, now),
+            Method::Cancel | Method::Bye | Method::Invite if self.is_patient(now) => {}
             Method::Cancel | Method::Bye | Method::Invite => self.refuse(&arrival, 481),
             _ if in_dialog => self.refuse(&arrival, 481),
             _ => {

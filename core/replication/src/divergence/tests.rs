@@ -54,7 +54,7 @@ fn a_long_trail_keeps_its_end() {
     }
     let trail = log.trail();
     assert_eq!((trail.len(), trail.last()), (TRAIL_MAX, Some(&at(199, 0, 199))));
-    assert_eq!(log.orphans(&trail), Orphans { fork: at(199, 0, 199), objects: Vec::new() });
+    assert_eq!(log.orphans(&trail), Orphans { fork: Some(at(199, 0, 199)), objects: Vec::new() });
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn what_one_log_has_alone_is_told_by_key() {
     write(&mut loser, epoch(2, 1), "e", Some("back"));
     write(&mut winner, epoch(3, 0), "a", Some("9"));
     let orphans = loser.orphans(&winner.trail());
-    assert_eq!(orphans.fork, at(2, 1, 3));
+    assert_eq!(orphans.fork, Some(at(2, 1, 3)));
     let all = [parted("a", "", true), parted("b", "3", false), parted("d", "1", true), parted("e", "back", false)];
     assert_eq!(orphans.objects, all);
-    let changed = winner.changes_since(orphans.fork).unwrap();
+    let changed = winner.changes_since(at(2, 1, 3)).unwrap();
     assert_eq!(changed.into_values().collect::<Vec<_>>(), [parted("a", "9", false)]);
 }
 
@@ -86,8 +86,8 @@ fn a_fork_within_an_epoch_is_found() {
     write(&mut winner, epoch(3, 0), "a", Some("9"));
     write(&mut winner, epoch(5, 0), "a", Some("10"));
     write(&mut loser, epoch(4, 1), "c", Some("2"));
-    assert_eq!(loser.orphans(&winner.trail()).fork, at(2, 1, 3));
-    assert_eq!(winner.orphans(&loser.trail()).fork, at(2, 1, 3));
+    assert_eq!(loser.orphans(&winner.trail()).fork, Some(at(2, 1, 3)));
+    assert_eq!(winner.orphans(&loser.trail()).fork, Some(at(2, 1, 3)));
 }
 
 #[test]
@@ -95,20 +95,23 @@ fn a_follower_that_is_only_behind_has_nothing_alone() {
     let (follower, mut leader) = (common(), common());
     write(&mut leader, epoch(2, 1), "d", Some("1"));
     write(&mut leader, epoch(3, 0), "d", Some("2"));
-    assert_eq!(follower.orphans(&leader.trail()), Orphans { fork: at(2, 1, 3), objects: Vec::new() });
+    assert_eq!(follower.orphans(&leader.trail()), Orphans { fork: Some(at(2, 1, 3)), objects: Vec::new() });
 }
 
 #[test]
-fn logs_that_parted_before_a_ring_begins_are_not_compared() {
+fn of_logs_that_parted_before_a_ring_begins_one_tells_the_other_all_it_has() {
     let (mut loser, mut winner) = (common(), common());
     write(&mut winner, epoch(3, 0), "a", Some("9"));
-    write(&mut loser, epoch(2, 1), "b", Some("2"));
+    write(&mut loser, epoch(2, 1), "b", None);
     let winner = emptied(&winner);
-    assert_eq!(loser.orphans(&winner.trail()), Orphans::default());
+    let all = vec![parted("a", "1", false), parted("c", "1", false)];
+    assert_eq!(loser.orphans(&winner.trail()), Orphans { fork: None, objects: all.clone() });
     assert_eq!(winner.changes_since(at(2, 1, 3)), None);
     let mut restarted = emptied(&loser);
-    write(&mut restarted, epoch(4, 1), "b", Some("3"));
-    assert_eq!(restarted.orphans(&common().trail()), Orphans::default(), "its own ring begins after the fork");
+    write(&mut restarted, epoch(4, 1), "c", Some("3"));
+    let all = vec![parted("a", "1", false), parted("c", "3", false)];
+    let orphans = restarted.orphans(&common().trail());
+    assert_eq!(orphans, Orphans { fork: None, objects: all }, "its own ring begins after the fork");
 }
 
 #[test]
@@ -116,12 +119,6 @@ fn a_ring_that_begins_at_the_fork_is_enough() {
     let (mut loser, mut winner) = (common(), emptied(&common()));
     write(&mut loser, epoch(2, 1), "b", Some("2"));
     write(&mut winner, epoch(3, 0), "a", Some("9"));
-    assert_eq!(loser.orphans(&winner.trail()).fork, at(2, 1, 3));
+    assert_eq!(loser.orphans(&winner.trail()).fork, Some(at(2, 1, 3)));
     assert!(winner.changes_since(at(2, 1, 3)).is_some());
-}
-
-/// An older version tells no trail.
-#[test]
-fn without_a_trail_nothing_is_known() {
-    assert_eq!(common().orphans(&[]), Orphans::default());
 }

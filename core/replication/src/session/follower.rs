@@ -237,7 +237,7 @@ impl Follower {
             counters.snapshots_failed += 1;
             return false;
         }
-        let orphans = log.orphans(&trail);
+        let orphans = (!trail.is_empty()).then(|| log.orphans(&trail));
         log.replace(Checkpoint { position, cluster_time, wall, store });
         self.confirmed = None;
         events.push(SessionEvent::Replaced { orphans });
