@@ -66,7 +66,8 @@ impl Log {
         let objects = match fork.and_then(|fork| self.changes_since(fork)) {
             Some(changes) => changes.into_values().collect(),
             None => {
-                let whole = |(key, value): (&Key, &[u8])| Parted { key: key.clone(), value: value.to_vec(), gone: false };
+                let whole =
+                    |(key, value): (&Key, &[u8])| Parted { key: key.clone(), value: value.to_vec(), gone: false };
                 self.store().iter().map(whole).collect()
             }
         };

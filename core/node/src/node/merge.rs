@@ -50,7 +50,9 @@ pub(super) struct Offer {
 enum History<'a> {
     Known(&'a BTreeMap<Key, Parted>),
     /// Nobody can tell any more: of calls that are not here, only those are taken that were made after this time.
-    Forgotten { since: Option<ClusterTime> },
+    Forgotten {
+        since: Option<ClusterTime>,
+    },
 }
 
 /// What a merge brought, for people.
@@ -187,7 +189,9 @@ impl Node {
                 // A registration that is gone there may have been renewed here, and a call that is not here may have
                 // ended here.
                 History::Forgotten { .. } if object.gone => continue,
-                History::Forgotten { since } if key.kind == kind::CALL && !pbx::was_made_since(&object.value, *since) => {
+                History::Forgotten { since }
+                    if key.kind == kind::CALL && !pbx::was_made_since(&object.value, *since) =>
+                {
                     forgotten += 1;
                     continue;
                 }
