@@ -24,7 +24,8 @@ impl Level {
     /// The first release, and what is taken for a peer's level until it has told.
     pub const FIRST: Self = Self(1);
 
-    /// What this program writes at most. 2: account codes in call records, what phones have said of a call.
+    /// What this program writes at most. 2: account codes in call records, what phones have said of a call, several service
+    /// addresses.
     pub const OWN: Self = Self(2);
 
     /// The least that this program can still write. With a peer below it there is no log.

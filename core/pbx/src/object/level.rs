@@ -7,6 +7,8 @@ use crate::call::{Call, Leg};
 use crate::record::Record;
 use crate::registrar::Binding;
 
+/// Which of several service addresses a leg is served at.
+const ADDRESSES: Level = Level(2);
 /// Since this level a call knows what phones have said of it, for a merge after a split.
 const TESTIMONIES: Level = Level(2);
 
@@ -33,7 +35,11 @@ impl Lower for Record {
 
 impl Lower for Leg {
     fn lower(&mut self, level: Level) -> bool {
-        level < TESTIMONIES && put_away(&mut self.left)
+        let mut news = level < TESTIMONIES && put_away(&mut self.left);
+        if let Some(port) = self.port.as_mut().filter(|_| level < ADDRESSES) {
+            news |= put_away(&mut port.local);
+        }
+        news
     }
 }
 
