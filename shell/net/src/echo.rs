@@ -1,25 +1,19 @@
 //! Asking a machine whether it is there: ICMP echo (RFC 792, RFC 4443 section 4.1), one question at a time.
 
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 
+use crate::icmp::{ECHO_HEADER_BYTES, echo_reply, echo_request};
+
 #[cfg(test)]
 mod tests;
 
-const REQUEST_V4: u8 = 8;
-const REPLY_V4: u8 = 0;
-const REQUEST_V6: u8 = 128;
-const REPLY_V6: u8 = 129;
-
-/// Type, code, checksum, identifier and sequence number.
-const HEADER_BYTES: usize = 8;
-
 /// The longest answer that is looked at: an IPv4 header with all options and our own packet.
-const ANSWER_BYTES_MAX: usize = 60 + HEADER_BYTES;
+const ANSWER_BYTES_MAX: usize = 60 + ECHO_HEADER_BYTES;
 
 /// A raw socket hears the answers to everybody's questions; nobody has so many within one wait.
 const ANSWERS_MAX: usize = 10_000;
@@ -97,31 +91,15 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// The kernel fills in the checksum of ICMPv6 (RFC 3542 section 3.1), and leaves that of ICMP to us.
-fn question(address: IpAddr, identifier: u16, sequence: u16) -> [u8; HEADER_BYTES] {
-    let kind = if address.is_ipv4() { REQUEST_V4 } else { REQUEST_V6 };
-    let [[i0, i1], [s0, s1]] = [identifier.to_be_bytes(), sequence.to_be_bytes()];
-    let sum = u32::from(kind) * 256 + u32::from(identifier) + u32::from(sequence);
-    // Three words: what overflows once cannot overflow again.
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let [c0, c1] = if address.is_ipv4() { (!(sum as u16)).to_be_bytes() } else { [0, 0] };
-    [kind, 0, c0, c1, i0, i1, s0, s1]
+fn question(address: IpAddr, identifier: u16, sequence: u16) -> Vec<u8> {
+    echo_request(address.is_ipv4(), identifier, sequence, b"")
 }
 
 /// IPv4's raw sockets give the header, too (raw(7)); those of IPv6 do not, and the identifier must do.
 fn is_answer(address: IpAddr, packet: &[u8], identifier: u16, sequence: u16) -> bool {
-    let (kind, message) = match address {
-        IpAddr::V4(address) => {
-            let header_bytes = usize::from(packet.first().copied().unwrap_or(0) & 0x0f) * 4;
-            let source = packet.get(12..16).and_then(|source| <[u8; 4]>::try_from(source).ok()).map(Ipv4Addr::from);
-            if source != Some(address) {
-                return false;
-            }
-            (REPLY_V4, packet.get(header_bytes..).unwrap_or_default())
-        }
-        IpAddr::V6(_) => (REPLY_V6, packet),
+    let from = match address {
+        IpAddr::V4(address) => packet.get(12..16) == Some(&address.octets()),
+        IpAddr::V6(_) => true,
     };
-    let [i0, i1] = identifier.to_be_bytes();
-    let [s0, s1] = sequence.to_be_bytes();
-    message.first() == Some(&kind) && message.get(4..HEADER_BYTES) == Some(&[i0, i1, s0, s1])
+    from && echo_reply(address.is_ipv4(), packet) == Some((identifier, sequence))
 }

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use crate::clock::random_bytes;
+use crate::icmp::{echo_reply, echo_request};
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +26,6 @@ pub const TARGETS_MAX: usize = 16;
 
 /// An echo with both headers and our few bytes is far shorter; what is longer is none of ours.
 const PACKET_BYTES_MAX: usize = 256;
-
-const ECHO_REQUEST: u8 = 8;
-const ECHO_REPLY: u8 = 0;
-const ECHO_REQUEST_V6: u8 = 128;
-const ECHO_REPLY_V6: u8 = 129;
 
 #[derive(Debug, Error)]
 #[error("ping from {interface}: {operation}")]
@@ -158,38 +154,12 @@ impl Pinger {
     }
 }
 
-/// An echo request without its IP header. The kernel fills in the checksum of ICMPv6, which covers addresses.
+/// An echo request without its IP header.
 fn request(is_ipv4: bool, identifier: u16, sequence: u16) -> Vec<u8> {
-    let mut packet = vec![if is_ipv4 { ECHO_REQUEST } else { ECHO_REQUEST_V6 }, 0, 0, 0];
-    packet.extend(identifier.to_be_bytes());
-    packet.extend(sequence.to_be_bytes());
-    packet.extend(b"tandem  ");
-    if is_ipv4 {
-        let checksum = checksum(&packet).to_be_bytes();
-        packet.splice(2..4, checksum);
-    }
-    packet
+    echo_request(is_ipv4, identifier, sequence, b"tandem  ")
 }
 
-/// The Internet checksum (RFC 1071) of an even number of bytes.
-fn checksum(packet: &[u8]) -> u16 {
-    let (words, _) = packet.as_chunks::<2>();
-    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
-}
-
-/// Whether a received packet answers one of our requests. IPv4 raw sockets give the IP header, too (raw(7)).
+/// Whether a received packet answers one of our requests.
 fn is_reply(is_ipv4: bool, identifier: u16, packet: &[u8]) -> bool {
-    let header = match packet.first() {
-        Some(first) if is_ipv4 => usize::from(first & 0x0f) * 4,
-        _ => 0,
-    };
-    let kind = if is_ipv4 { ECHO_REPLY } else { ECHO_REPLY_V6 };
-    match packet.get(header..) {
-        Some([found, 0, _, _, first, second, ..]) => {
-            *found == kind && u16::from_be_bytes([*first, *second]) == identifier
-        }
-        _ => false,
-    }
+    echo_reply(is_ipv4, packet).is_some_and(|(found, _)| found == identifier)
 }

@@ -79,15 +79,5 @@ fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
     bytes.extend((message.len() as u32).to_be_bytes());
     bytes.extend([0, 0, 0, NEXT_HEADER_ICMPV6]);
     bytes.extend(message);
-    let words = bytes.chunks(2).map(|pair| match *pair {
-        [high, low] => u32::from(u16::from_be_bytes([high, low])),
-        [high] => u32::from(high) << 8,
-        _ => 0,
-    });
-    // Some forty words: the sum fits by far.
-    let mut sum: u32 = words.sum();
-    while sum > u32::from(u16::MAX) {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    crate::icmp::checksum(&bytes)
 }

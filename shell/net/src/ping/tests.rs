@@ -1,4 +1,5 @@
 use super::*;
+use crate::icmp::{ECHO_REPLY, ECHO_REPLY_V6, checksum};
 
 fn targets() -> [IpAddr; 2] {
     [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()]
