@@ -568,18 +568,24 @@ impl Node {
 fn bounded(deltas: Vec<Delta>) -> Vec<Vec<Delta>> {
     const ENTRY_DELTAS: usize = 1024;
     const ENTRY_BYTES: usize = 512 * 1024;
-    let mut parts: Vec<Vec<Delta>> = Vec::new();
+    let size = |delta: &Delta| delta.value.as_ref().map_or(0, |value| value.len()) + delta.key.id.len();
+    in_parts(deltas, size, ENTRY_DELTAS, ENTRY_BYTES)
+}
+
+/// Cuts a list into parts of at most so many items and less than so many bytes; an item that is larger is a part alone.
+fn in_parts<T>(items: Vec<T>, size: impl Fn(&T) -> usize, items_max: usize, bytes_max: usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
     let mut bytes = usize::MAX;
-    for delta in deltas {
-        let size = delta.value.as_ref().map_or(0, |value| value.len()) + delta.key.id.len();
-        match parts.last_mut().filter(|part| part.len() < ENTRY_DELTAS && bytes.saturating_add(size) < ENTRY_BYTES) {
+    for item in items {
+        let size = size(&item);
+        match parts.last_mut().filter(|part| part.len() < items_max && bytes.saturating_add(size) < bytes_max) {
             Some(part) => {
                 bytes += size;
-                part.push(delta);
+                part.push(item);
             }
             None => {
                 bytes = size;
-                parts.push(vec![delta]);
+                parts.push(vec![item]);
             }
         }
     }

@@ -21,8 +21,8 @@ use pbx::object::kind;
 use pbx::{Merged, Version};
 use replication::{Key, Orphans, Parted};
 
-use super::Node;
 use super::peer::Note;
+use super::{Node, in_parts};
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
@@ -66,21 +66,8 @@ struct Gain {
 impl Offer {
     /// In the order of kinds, which puts a call before its record.
     fn new(orphans: Orphans, since: Option<ClusterTime>) -> Self {
-        let mut parts: Vec<Vec<Parted>> = Vec::new();
-        let mut bytes = usize::MAX;
-        for object in orphans.objects {
-            let size = object.key.id.len() + object.value.len();
-            match parts.last_mut().filter(|_| bytes.saturating_add(size) <= PART_BYTES) {
-                Some(part) => {
-                    bytes += size;
-                    part.push(object);
-                }
-                None => {
-                    bytes = size;
-                    parts.push(vec![object]);
-                }
-            }
-        }
+        let size = |object: &Parted| object.key.id.len() + object.value.len();
+        let parts = in_parts(orphans.objects, size, usize::MAX, PART_BYTES);
         Self { fork: orphans.fork, since, parts, number: 0, until: Position::default(), again_at: LocalTime::ZERO }
     }
 

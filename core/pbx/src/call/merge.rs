@@ -55,7 +55,7 @@ impl Call {
     /// This version holds, and `other` does not: whoever only the other node has rung is let go.
     pub fn outweigh(&mut self, step: &mut Step<'_>, other: &Self) {
         // What phones have said last, they have said before.
-        let heard = self.heard;
+        step.by_phone = false;
         self.skip_used(other);
         for stranger in &other.callees {
             if self.twin_mut(stranger).is_none() && self.callees.len() < CALLEES_MAX {
@@ -64,8 +64,6 @@ impl Call {
                 self.callees.push(leg);
             }
         }
-        step.by_phone = false;
-        self.heard = heard;
     }
 
     /// Leaves out what the other node may have used of the numbers that both count: CSeq and versions of SDP.

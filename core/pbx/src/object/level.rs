@@ -7,13 +7,14 @@ use crate::call::{Call, Leg};
 use crate::record::Record;
 use crate::registrar::Binding;
 
-/// Which of several service addresses a leg is served at.
-const ADDRESSES: Level = Level(2);
 /// Since this level a call knows what phones have said of it, for a merge after a split.
 const TESTIMONIES: Level = Level(2);
 
 /// Since this level call records have account codes.
 const ACCOUNT_CODES: Level = Level(2);
+
+/// Since this level a leg says which of several service addresses it is served at.
+const ADDRESSES: Level = Level(2);
 
 /// Puts one field away; true when it held something.
 fn put_away<T: Default + PartialEq>(field: &mut T) -> bool {
