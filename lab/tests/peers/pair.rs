@@ -27,6 +27,9 @@ const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
 const RECORDS_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// What is to come comes within this time, or the test fails.
+const WAIT: Duration = Duration::from_secs(20);
+
 /// Two labs that listen at a time would hear each other's load.
 static SERIAL: Mutex<()> = Mutex::new(());
 static LABS: AtomicU32 = AtomicU32::new(0);
@@ -253,4 +256,16 @@ fn prepare(nodes: &[(&str, Ipv4Addr)], attention: Attention) -> (Network, PathBu
     let serial = (attention == Attention::Listens).then(|| SERIAL.lock().unwrap_or_else(PoisonError::into_inner));
     let hosts: Vec<_> = [("one", ONE), ("two", TWO)].into_iter().chain(nodes.iter().copied()).collect();
     (Network::build(&hosts).expect("a network"), own_directory(), serial)
+}
+
+/// Looks until there is something to find.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < WAIT, "in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -5,17 +5,16 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tandem_lab::LabError;
 
-use crate::pair::Lab;
+use crate::pair::{Lab, wait_for};
 use crate::pairing::{init, places, tandem};
 
 const METRICS: &str = "127.0.0.1:9123";
-const WAIT: Duration = Duration::from_secs(20);
 
 /// A pair whose nodes ring a bell after a second and give their events to a program.
 fn telling_pair() -> Lab {
@@ -38,17 +37,6 @@ fn telling_pair() -> Lab {
             fs::write(&file, text + &more).expect("a file");
         }
     })
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "in vain: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The lines of JSON of a file.

@@ -15,11 +15,10 @@ use tandem_lab::netns::Loss;
 use tandem_lab::nodes::SERVICE;
 
 use crate::SLACK;
-use crate::pair::{Fault, Lab, binary};
+use crate::pair::{Fault, Lab, binary, wait_for};
 use crate::sipp::RAMAIS;
 
 const PORT: u16 = 7710;
-const WAIT: Duration = Duration::from_secs(20);
 
 /// The rest of a lease whose holder is gone, and the way to the witness and back: what is left of the 200 ms of a cut.
 const CONSENT_MS: f64 = 40.0;
@@ -58,17 +57,6 @@ impl Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
