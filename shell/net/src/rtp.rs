@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -21,7 +21,7 @@ use std::{array, io};
 use base::LocalTime;
 use media::relay::{Learned, Port, Relay, Statistics};
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
@@ -321,46 +321,54 @@ impl Shard {
             is_stopped: false,
         };
         let worker = Arc::new(Mutex::new(worker));
-        let cores = cores();
-        let core_of = |offset: usize| cores.get((2 * number + offset) % cores.len().max(1)).copied();
+        let first_core = Arc::new(AtomicUsize::new(0));
         let threads = [("rtp", Hand::First), ("rtp-relief", Hand::Relief)].map(|(name, hand)| {
-            let (worker, epoll, core) = (Arc::clone(&worker), Arc::clone(&epoll), core_of(hand as usize));
+            let (worker, epoll, first_core) = (Arc::clone(&worker), Arc::clone(&epoll), Arc::clone(&first_core));
             thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 on_start();
-                stay_on(core);
-                hand.work(&worker, &epoll);
+                hand.work(&worker, &epoll, &first_core);
             })
         });
         Ok(Self { commands, wake, epoll, threads: threads.into_iter().collect::<io::Result<_>>()? })
     }
 }
 
-/// The cores that this process may use.
-fn cores() -> Vec<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-    (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect()
+/// Keeps a relief off the core that the first thread was on last. The first one is wherever the kernel puts it, so that
+/// the relays of several nodes share the cores.
+struct Elsewhere {
+    allowed: CpuSet,
+    avoided: Option<usize>,
 }
 
-/// Keeps this thread on one core, so that its relief is never behind the same one. Where that is refused, the two are
-/// wherever the kernel puts them.
-fn stay_on(core: Option<usize>) {
-    let mut set = CpuSet::new();
-    if let Some(core) = core
-        && set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).is_err()
-    {
-        tracing::debug!(core, "an RTP thread cannot stay on its core");
+impl Elsewhere {
+    fn new() -> Self {
+        Self { allowed: sched_getaffinity(Pid::from_raw(0)).unwrap_or_default(), avoided: None }
+    }
+
+    fn avoid(&mut self, core: usize) {
+        if self.avoided == Some(core) {
+            return;
+        }
+        self.avoided = Some(core);
+        let mut others = self.allowed;
+        // A machine of one core has no other one, and then the system refuses.
+        let moved = others.unset(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &others));
+        if let Err(error) = moved {
+            tracing::debug!(core, %error, "the relief of an RTP thread stays where it is");
+        }
     }
 }
 
 /// Which of the two threads of a shard.
 #[derive(Clone, Copy)]
 enum Hand {
-    First = 0,
-    Relief = 1,
+    First,
+    Relief,
 }
 
 impl Hand {
-    fn work(self, worker: &Mutex<Worker>, epoll: &Epoll) {
+    fn work(self, worker: &Mutex<Worker>, epoll: &Epoll, first_core: &AtomicUsize) {
+        let mut elsewhere = Elsewhere::new();
         let mut ready = [EpollEvent::empty(); READY_MAX];
         let tick = match self {
             Self::First => EpollTimeout::from(TICK_MS),
@@ -369,6 +377,7 @@ impl Hand {
         let mut timeout = tick;
         loop {
             if matches!(self, Self::Relief) {
+                elsewhere.avoid(first_core.load(Ordering::Relaxed));
                 thread::sleep(RELIEF_EVERY);
             }
             let count = match epoll.wait(&mut ready, timeout) {
@@ -379,6 +388,9 @@ impl Hand {
                     return;
                 }
             };
+            if matches!(self, Self::First) {
+                first_core.store(sched_getcpu().unwrap_or_default(), Ordering::Relaxed);
+            }
             let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
             let has_more = worker.round(ready.get(..count).unwrap_or_default());
             if worker.is_stopped {
