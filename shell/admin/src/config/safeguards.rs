@@ -114,7 +114,7 @@ fn witness_address(text: &Value<&str>, service: Option<&Service>, problems: &mut
     let problem = match usable {
         // A name would have to be looked up while nobody serves.
         None => format!("`{}` is no address with a port", text.value),
-        Some(address) if service.is_some_and(|service| service.address == address.ip()) => {
+        Some(address) if service.is_some_and(|service| service.has(address.ip())) => {
             format!("{} is the service address, which moves", address.ip())
         }
         Some(address) => return Some(address),
@@ -153,7 +153,7 @@ fn ping(root: &Section<'_>, service: Option<&Service>, problems: &mut Problems) 
         let usable = address.filter(|address| value::is_host(*address) && !address.is_loopback());
         match usable {
             None => problems.push(text.problem(format!("`{}` is no address of another machine", text.value), HELP)),
-            Some(address) if service.is_some_and(|service| service.address == address) => {
+            Some(address) if service.is_some_and(|service| service.has(address)) => {
                 problems.push(text.problem(format!("{address} is the service address, which answers always"), HELP));
             }
             Some(address) if targets.contains(&address) => {
