@@ -339,10 +339,7 @@ impl Cluster {
                 // The split, if there was one, is over.
                 self.heard_alone_since = None;
             }
-            match in_step {
-                true => self.in_step_since = self.in_step_since.or(Some(now)),
-                false => self.in_step_since = None,
-            }
+            self.in_step_since = since(self.in_step_since, in_step, now);
             self.judge(now, &mut out);
         }
         self.finish(now, &mut out);
@@ -554,4 +551,9 @@ impl Cluster {
             out.push(Output::Notice(Notice::HeartbeatRefused { incarnation, link }));
         }
     }
+}
+
+/// Since when something holds that holds now or not: from before, or from now on.
+fn since(before: Option<LocalTime>, holds: bool, now: LocalTime) -> Option<LocalTime> {
+    holds.then(|| before.unwrap_or(now))
 }

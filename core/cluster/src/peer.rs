@@ -8,6 +8,7 @@ use base::{Epoch, Incarnation, Level, LocalTime, NodeIndex, Position};
 use minicbor::{Decode, Encode};
 
 use crate::heartbeat::{Drain, Heartbeat, Role};
+use crate::track;
 
 /// Former lives of the peer that are remembered. A heartbeat of one forgotten could only pass while the peer is down,
 /// and the link's own handshake stands before it.
@@ -77,7 +78,7 @@ pub struct PeerView {
 impl PeerView {
     /// Its priority less what fails of what it tracks, at least 1.
     pub fn rank(&self) -> u8 {
-        self.priority.saturating_sub(self.penalty).max(1)
+        track::rank(self.priority, self.penalty)
     }
 }
 

@@ -44,6 +44,11 @@ pub enum Measured {
     Number(i64),
 }
 
+/// A node's priority less what fails of what it tracks, at least 1.
+pub(crate) fn rank(priority: u8, penalty: u8) -> u8 {
+    priority.saturating_sub(penalty).max(1)
+}
+
 /// What all tracks cost together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Standing {

@@ -4,7 +4,7 @@
 use base::LocalTime;
 use minicbor::{Decode, Encode};
 
-use super::Cluster;
+use super::{Cluster, since};
 use crate::heartbeat::Role;
 use crate::output::Output;
 
@@ -56,8 +56,7 @@ impl Cluster {
     pub(super) fn compare_pings(&mut self, now: LocalTime) {
         let peer_sees_more =
             self.role == Role::Active && self.peer.view.up && self.compared().is_some_and(|(own, peer)| peer > own);
-        let since = self.guard.peer_sees_more_since.unwrap_or(now);
-        self.guard.peer_sees_more_since = peer_sees_more.then_some(since);
+        self.guard.peer_sees_more_since = since(self.guard.peer_sees_more_since, peer_sees_more, now);
     }
 
     fn compared(&self) -> Option<(u8, u8)> {

@@ -2,9 +2,9 @@
 
 use base::LocalTime;
 
-use super::Cluster;
+use super::{Cluster, since};
 use crate::output::Output;
-use crate::track::Standing;
+use crate::track::{self, Standing};
 
 impl Cluster {
     /// What is tracked has changed.
@@ -27,15 +27,15 @@ impl Cluster {
 
     /// The priority less what fails of what we track, at least 1.
     pub fn rank(&self) -> u8 {
-        self.settings.priority.saturating_sub(self.standing.penalty).max(1)
+        track::rank(self.settings.priority, self.standing.penalty)
     }
 
     /// As active: notes since when the peer has been the one to prefer.
     pub(super) fn watch_rank(&mut self, now: LocalTime) {
         let outranked = self.peer.view.up && self.peer.view.rank() > self.rank();
         let worse = outranked && self.standing.penalty > self.peer.view.penalty;
-        self.outranked_since = self.outranked_since.filter(|_| outranked).or(outranked.then_some(now));
-        self.worse_since = self.worse_since.filter(|_| worse).or(worse.then_some(now));
+        self.outranked_since = since(self.outranked_since, outranked, now);
+        self.worse_since = since(self.worse_since, worse, now);
     }
 
     /// The interfaces have a carrier, and nothing that is tracked is a fault.
