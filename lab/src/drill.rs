@@ -1,6 +1,7 @@
 //! The drill: builds a pair and phones, commits one fault after another, and tells what the phones saw. Its exit code
 //! is the promise (design, section 1).
 
+mod absence;
 mod beside;
 mod calls;
 mod checks;

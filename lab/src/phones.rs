@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use phone::{AnswerPolicy, PhoneConfig};
 
 pub use crowd::{CROWD_BEGIN, Crowd, Tally};
+pub(crate) use driver::now_us;
 pub use driver::{Driver, Handset};
+pub(crate) use sockets::become_real_time;
 
 use crate::LabError;
 use crate::netns::Host;
@@ -32,6 +34,9 @@ const REGISTER_EVERY_S: u32 = 3_000;
 
 /// After this time phones refresh their registrations of their own accord.
 pub const REFRESH: Duration = Duration::from_secs(REGISTER_EVERY_S as u64);
+
+/// Above everything of normal priority, below the kernel's own threads.
+const REAL_TIME_PRIORITY: i32 = 40;
 
 /// How often a condition is looked at while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -106,7 +111,7 @@ impl Phones {
         ring.set_nonblocking(true).map_err(LabError::io("making the phones' bell"))?;
         let (orders, incoming): (Sender<Order>, Receiver<Order>) = channel();
         let thread = thread::Builder::new().name("phones".to_owned()).spawn(move || {
-            sockets::become_real_time();
+            become_real_time(REAL_TIME_PRIORITY);
             driver.run(&incoming, &ring);
         });
         let thread = thread.map_err(LabError::io("starting the phones' thread"))?;

@@ -179,6 +179,21 @@ pub struct ListenerReport {
     pub last_new_us: Option<u64>,
 }
 
+/// Gaps from here on are noted one by one, in microseconds: more than a packet has failed to come.
+pub const GAP_NOTED_US: u64 = 40_000;
+
+/// Later ones are not noted any more; the longest is known all the same.
+const GAPS_MAX: usize = 10_000;
+
+/// One gap between two new packets, by the clock of who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub from_us: u64,
+    pub until_us: u64,
+    /// What of it does not count, because the speaker sent the second packet later than the first.
+    pub late_us: u64,
+}
+
 /// Checks the audio that arrives at one phone for one call.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -193,6 +208,7 @@ pub struct Listener {
     paused: bool,
     first_foreign: Option<Mark>,
     report: ListenerReport,
+    gaps: Vec<Gap>,
     /// Foreign packets, noise and changes of the source in the windows before.
     past: Oddities,
 }
@@ -218,6 +234,7 @@ impl Listener {
             paused: false,
             first_foreign: None,
             report: ListenerReport::default(),
+            gaps: Vec::new(),
             past: Oddities::default(),
         }
     }
@@ -287,7 +304,9 @@ impl Listener {
             }
         }
         self.report.new += 1;
-        self.gap_until(now_us.saturating_sub(u64::from(late_us.saturating_sub(self.last_late_us))));
+        let late_by_us = u64::from(late_us.saturating_sub(self.last_late_us));
+        self.gap_until(now_us.saturating_sub(late_by_us));
+        self.note_gap(now_us, late_by_us);
         self.highest = Some(number);
         self.last_new_us = Some(now_us);
         self.last_late_us = late_us;
@@ -299,6 +318,18 @@ impl Listener {
         if gap > self.report.silence_us {
             (self.report.silence_us, self.report.silence_from_us) = (gap, last);
         }
+    }
+
+    fn note_gap(&mut self, until_us: u64, late_us: u64) {
+        let Some(from_us) = self.last_new_us.filter(|_| !self.paused) else { return };
+        if until_us.saturating_sub(from_us) >= GAP_NOTED_US && self.gaps.len() < GAPS_MAX {
+            self.gaps.push(Gap { from_us, until_us, late_us });
+        }
+    }
+
+    /// The gaps of this window that were longer than two packets take, in their order.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// From now on nothing is expected (hold): no gap is counted until [`Self::resume`].
@@ -331,6 +362,7 @@ impl Listener {
     pub fn start_window(&mut self) {
         self.past = self.oddities();
         self.report = ListenerReport::default();
+        self.gaps.clear();
     }
 
     /// The window so far.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::DrillArguments;
+use super::absence::Absences;
 use super::calls::{Call, Counts, Kind};
 use super::checks::{Check, KEPT};
 use super::fault::Fault;
@@ -209,6 +210,15 @@ impl Display {
             String::new()
         };
         self.line(&format!("    [{verdict}]   silence: at most {promise_ms:.0} ms promised{own}"));
+    }
+
+    /// A machine that is not there cannot be on time, so that whoever reads a long silence sees whether it was.
+    pub(super) fn absences(&self, absences: &Absences) {
+        let Absences { count, one_core_ms, all_cores_ms, silence_ms } = absences;
+        self.line(&format!(
+            "    cores    away {count} times, one for up to {one_core_ms:.0} ms, all for {all_cores_ms:.0} ms"
+        ));
+        self.line(&format!("             silence without the times at which one was away: {silence_ms:.0} ms"));
     }
 
     /// Where the files are that `--keep` keeps.

@@ -6,7 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use phone::audio::Gap;
 
+use super::absence::{self, Absences, Attendance};
 use crate::LabError;
 use crate::process::start;
 
@@ -16,12 +18,16 @@ const BUSY_PER_CORE: usize = 2;
 /// Programs that write without end.
 const WRITERS: usize = 2;
 
-/// Writes half a gigabyte again and again, each time until the disk has it.
-const WRITE: &str = "while :; do dd if=/dev/zero of=\"$0\" bs=1M count=512 conv=fdatasync 2>/dev/null; done";
-const SPIN: &str = "while :; do :; done";
+/// Writes half a gigabyte again and again, each time until the disk has it, and over what it wrote before: a virtual
+/// machine whose files are cut off returns their memory to its host, and is stopped when it wants it back.
+const WRITE: &str =
+    "while kill -0 $PPID; do dd if=/dev/zero of=\"$0\" bs=1M count=512 conv=notrunc,fdatasync 2>/dev/null; done";
+/// Ends with who started it, too.
+const SPIN: &str = "while kill -0 $PPID; do :; done";
 
 /// The load; it ends when this is dropped.
 pub(super) struct Flood {
+    attendance: Option<Attendance>,
     programs: Vec<Child>,
     files: Vec<PathBuf>,
 }
@@ -29,7 +35,8 @@ pub(super) struct Flood {
 impl Flood {
     /// Floods every core, and the disk that `directory` is on.
     pub(super) fn begin(directory: &Path) -> Result<Self, LabError> {
-        let mut flood = Self { programs: Vec::new(), files: Vec::new() };
+        let attendance = Some(Attendance::begin()?);
+        let mut flood = Self { attendance, programs: Vec::new(), files: Vec::new() };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores * BUSY_PER_CORE {
             flood.programs.push(start(&mut shell(SPIN))?);
@@ -40,6 +47,11 @@ impl Flood {
             flood.files.push(file);
         }
         Ok(flood)
+    }
+
+    /// Ends the watch over the cores, and puts what the phones heard beside it.
+    pub(super) fn absences(&mut self, gaps: &[Gap]) -> Absences {
+        absence::judge(&self.attendance.take().map_or_else(Vec::new, Attendance::end), gaps)
     }
 }
 

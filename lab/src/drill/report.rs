@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::absence::Absences;
 use super::beside::Comparison;
 use super::calls::Counts;
 use super::checks::Check;
@@ -37,6 +38,7 @@ pub(super) struct FaultReport {
     pub(super) calm: Option<Calm>,
     /// What phones without audio took when they came, if there are any.
     pub(super) load: Option<Load>,
+    pub(super) absences: Option<Absences>,
     pub(super) own_delay_ms: f64,
     pub(super) silent_for_good: usize,
     #[serde(serialize_with = "checks_as_json")]
@@ -74,6 +76,7 @@ impl FaultReport {
             setup_ms: Summary::of(results.iter().flat_map(|result| result.setup_ms.iter().copied())),
             calm: results.iter().filter_map(|result| result.calm).reduce(|sum, calm| sum + calm),
             load: results.iter().find_map(|result| result.load.clone()),
+            absences: results.iter().filter_map(|result| result.absences.clone()).next_back(),
             own_delay_ms: results.iter().map(|result| result.own_delay_ms).fold(0.0, f64::max),
             silent_for_good: ears().filter(|ear| ear.silent_for_good).count(),
             checks,

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use phone::audio::Gap;
 
+use super::absence::Absences;
 use super::checks::Check;
 use super::fault::{Fault, Serves};
 use super::flood::Flood;
@@ -47,7 +49,7 @@ pub(super) struct Strike {
 
 /// Something that goes on until it is dropped.
 enum Load {
-    Flood(#[allow(dead_code)] Flood),
+    Flood(Flood),
     Storm(Storm),
     SlowDisks(#[allow(dead_code)] SlowDisks),
 }
@@ -176,6 +178,14 @@ impl Strike {
     /// The cable that is cut in this round, when it is the one that only the nodes have.
     fn own_link(&self, scene: &Scene) -> Option<Cable> {
         scene.links().iter().find(|cable| **cable != LAN && self.round.is_multiple_of(2)).copied()
+    }
+
+    /// When the machine's cores were away during a flood, beside what the phones heard.
+    pub(super) fn absences(&mut self, gaps: &[Gap]) -> Option<Absences> {
+        match &mut self.load {
+            Some(Load::Flood(flood)) => Some(flood.absences(gaps)),
+            _ => None,
+        }
     }
 
     /// A storm that nobody felt would show nothing.

@@ -3,7 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use phone::audio::Gap;
+
 use super::DrillArguments;
+use super::absence::Absences;
 use super::calls::{self, Call, Counts, Kind, of_kind, report};
 use super::checks::{Before, Check, MEANWHILE};
 use super::display::Display;
@@ -52,6 +55,8 @@ pub(super) struct TrialResult {
     pub(super) calm: Option<Calm>,
     /// What the load took when it came, if there is one.
     pub(super) load: Option<Load>,
+    /// When the machine's cores were away, if the fault makes that a matter of interest.
+    pub(super) absences: Option<Absences>,
     /// How late the lab's own phones spoke at worst. It is not counted in the silences.
     pub(super) own_delay_ms: f64,
     /// Why the trial could not be brought to its end.
@@ -212,6 +217,10 @@ impl Trial<'_> {
         let ears = ears(&self.scene.room, &heard, &before, &after);
         let own_delay_ms = own_delay_ms(&self.scene.room)?;
         self.display.heard(self.arguments.promise_ms(self.fault), &ears, own_delay_ms);
+        if let Some(absences) = strike.absences(&gaps(&self.scene.room, &phones)?) {
+            self.display.absences(&absences);
+            self.result.absences = Some(absences);
+        }
         self.result.own_delay_ms = self.result.own_delay_ms.max(own_delay_ms);
         self.result.worst_ms.push(ears.iter().map(|ear| ear.after_ms).fold(0.0, f64::max));
         self.result.ears.extend(ears);
@@ -378,6 +387,15 @@ pub(super) fn silences(room: &Room, phones: &[usize]) -> Result<Vec<Silence>, La
             Silence { longest_ms: report.silence_us as f64 / 1000.0, silent: last > SILENT_US }
         };
         phones.into_iter().map(silence).collect()
+    })
+}
+
+/// Each gap that these phones have heard since the window began.
+fn gaps(room: &Room, phones: &[usize]) -> Result<Vec<Gap>, LabError> {
+    let phones = phones.to_vec();
+    room.phones.with(move |driver| {
+        let listeners = phones.into_iter().filter_map(|phone| driver.handsets.get(phone)?.listener.as_ref());
+        listeners.flat_map(|listener| listener.gaps().to_vec()).collect()
     })
 }
 

@@ -34,7 +34,7 @@ fn clock_ns(clock: ClockId) -> u64 {
 }
 
 /// Microseconds of the phones' clock.
-pub(super) fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     clock_ns(ClockId::CLOCK_MONOTONIC) / 1000
 }
 

@@ -14,9 +14,6 @@ use nix::sys::time::TimeSpec;
 
 use crate::LabError;
 
-/// Above everything of normal priority, below the kernel's own threads.
-const REAL_TIME_PRIORITY: i32 = 40;
-
 /// Larger than any datagram that a phone is sent.
 const DATAGRAM_BYTES: usize = 8192;
 
@@ -124,11 +121,11 @@ pub(super) fn fd(socket: &UdpSocket) -> BorrowedFd<'_> {
     socket.as_fd()
 }
 
-/// Makes the calling thread real-time where the machine allows it; elsewhere the figures are less exact, and the
+/// Makes the calling thread real-time (1 to 99) where the machine allows it; elsewhere the figures are less exact, and the
 /// drill tells how late its own clockwork was.
 #[allow(unsafe_code)]
-pub(super) fn become_real_time() {
-    let parameters = libc::sched_param { sched_priority: REAL_TIME_PRIORITY };
+pub(crate) fn become_real_time(priority: i32) {
+    let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: the pointer is to a whole `sched_param` that lives through the call, and 0 means the calling thread.
     let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) };
 }

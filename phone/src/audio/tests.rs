@@ -74,6 +74,23 @@ fn what_the_speaker_was_late_is_no_silence_of_the_way() {
 }
 
 #[test]
+fn long_gaps_are_noted_one_by_one() {
+    let mut speaker = Speaker::new(OWN, 1);
+    let mut listener = Listener::new(OWN);
+    for (now_us, late_us) in [(0, 0), (20_000, 0), (60_000, 0), (99_000, 0), (160_000, 15_000)] {
+        listener.packet(now_us, &speaker.late_packet(late_us));
+    }
+    let gap = |from_us, until_us, late_us| Gap { from_us, until_us, late_us };
+    assert_eq!(listener.gaps(), [gap(20_000, 60_000, 0), gap(99_000, 160_000, 15_000)]);
+    listener.pause(170_000);
+    listener.resume(400_000);
+    listener.packet(410_000, &speaker.next_packet());
+    assert_eq!(listener.gaps().len(), 2, "nothing was expected meanwhile");
+    listener.start_window();
+    assert!(listener.gaps().is_empty());
+}
+
+#[test]
 fn an_open_gap_counts_and_a_pause_does_not() {
     let mut speaker = Speaker::new(OWN, 1);
     let mut listener = Listener::new(OWN);
