@@ -72,6 +72,7 @@ release:
 sim: release
 	$(call say,simulator: the active node killed at every action of the reference calls)
 	$(TARGET)/release/sim --exhaustive
+	$(TARGET)/release/sim --exhaustive --fault split
 	$(call say,simulator: $(SEEDS) random worlds)
 	$(TARGET)/release/sim --seeds $(SEEDS)
 	$(call say,simulator: the checkers bite)

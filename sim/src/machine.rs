@@ -104,6 +104,8 @@ pub struct Machine {
     pub powered: bool,
     /// Its cable is plugged in.
     pub connected: bool,
+    /// Its kernel has told the daemon that there is no carrier.
+    pub carrier_lost: bool,
     /// Nothing comes in on the links to the other machine, which hears this one all the same.
     pub deaf: bool,
     /// The whole machine stands still with its daemon, its kernel too.
@@ -137,6 +139,7 @@ impl Machine {
         Self {
             powered: true,
             connected: true,
+            carrier_lost: false,
             deaf: false,
             asleep: false,
             boot: 1,

@@ -8,6 +8,8 @@ mod messages;
 mod omissions;
 mod relays;
 mod resync;
+mod splits;
+mod stream;
 
 use node::base::Level;
 use node::cluster::witness::Answer;
@@ -15,6 +17,7 @@ use node::media::relay::Relay;
 use node::pbx::record::Record;
 use node::{Action, Event, Node, Now};
 
+use crate::apart;
 use crate::exhaustive::{self, Death, Outcome};
 use crate::reference::Reference;
 
@@ -69,6 +72,12 @@ pub trait Plant: Send {
     /// What the witness answers this machine.
     fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
 
+    /// The daemon of this machine stood still, and goes on.
+    fn woke(&mut self, _machine: usize) {}
+
+    /// The two halves of the network are one again.
+    fn healed(&mut self) {}
+
     /// The daemon of this machine has died; `other` is the node that is left.
     fn died(&mut self, _machine: usize, _other: Option<&mut Node>) {}
 }
@@ -108,9 +117,13 @@ pub enum Planted {
     NewFieldToOldPeer,
     LeaseGrantedTwice,
     AddressKeptWithoutLease,
+    NeighboursNotToldAfterHeal,
+    TimeoutBelieved,
+    IsolatedTakesOver,
+    WokenKeepsAddress,
 }
 
-pub const ALL: [Planted; 19] = [
+pub const ALL: [Planted; 23] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -130,6 +143,10 @@ pub const ALL: [Planted; 19] = [
     Planted::NewFieldToOldPeer,
     Planted::LeaseGrantedTwice,
     Planted::AddressKeptWithoutLease,
+    Planted::NeighboursNotToldAfterHeal,
+    Planted::TimeoutBelieved,
+    Planted::IsolatedTakesOver,
+    Planted::WokenKeepsAddress,
 ];
 
 /// What came of a planted fault.
@@ -165,6 +182,10 @@ impl Planted {
             Self::NewFieldToOldPeer => "new-field-to-old-peer",
             Self::LeaseGrantedTwice => "lease-granted-twice",
             Self::AddressKeptWithoutLease => "address-kept-without-lease",
+            Self::NeighboursNotToldAfterHeal => "neighbours-not-told-after-heal",
+            Self::TimeoutBelieved => "timeout-believed",
+            Self::IsolatedTakesOver => "isolated-takes-over",
+            Self::WokenKeepsAddress => "woken-keeps-address",
         }
     }
 
@@ -202,6 +223,12 @@ impl Planted {
             }
             Self::LeaseGrantedTwice => "the witness grants the lease though the other node has it",
             Self::AddressKeptWithoutLease => "a node that lost both peer and witness keeps the address",
+            Self::NeighboursNotToldAfterHeal => "after a heal the node that stays tells no neighbour so",
+            Self::TimeoutBelieved => {
+                "what the other side of a split says of a call that both knew is lost, so that a hang-up by a timer holds"
+            }
+            Self::IsolatedTakesOver => "a standby whose cable is pulled does not hear that it has no carrier",
+            Self::WokenKeepsAddress => "a machine that was paused keeps the address though the other one serves",
         }
     }
 
@@ -226,12 +253,16 @@ impl Planted {
             Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
             Self::LeaseGrantedTwice => Box::new(leases::GrantedTwice::default()),
             Self::AddressKeptWithoutLease => Box::new(leases::KeptWithoutLease::default()),
+            Self::NeighboursNotToldAfterHeal => Box::new(splits::NotToldAfterHeal::default()),
+            Self::TimeoutBelieved => Box::new(splits::TimeoutBelieved::default()),
+            Self::IsolatedTakesOver => Box::new(splits::IsolatedTakesOver::default()),
+            Self::WokenKeepsAddress => Box::new(splits::WokenKeepsAddress::default()),
         }
     }
 
-    /// The call and the death with which it shows.
-    fn stage(self) -> (Reference, Death) {
-        match self {
+    /// Where it shows.
+    fn stage(self) -> Stage {
+        let (call, death) = match self {
             Self::OutputBeforeCommit | Self::ProvisionalNotSentAgain => (Reference::Answered, Death::Kill),
             Self::CseqReused => (Reference::CallerHangsUp, Death::Kill),
             Self::RecordIdentityByWriter => (Reference::Busy, Death::Kill),
@@ -246,25 +277,55 @@ impl Planted {
             Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
             Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
-        }
+            Self::IsolatedTakesOver => (Reference::CallerHangsUp, Death::StandbyCut),
+            Self::WokenKeepsAddress => (Reference::CallerHangsUp, Death::Sleep),
+            Self::NeighboursNotToldAfterHeal | Self::TimeoutBelieved => return Stage::Apart,
+        };
+        Stage::Call(call, death)
     }
 
-    /// Plays its call with a crash at every place, and tells how often the fault was committed and caught.
+    /// Plays its stage, and tells how often the fault was committed and caught.
     pub fn prove(self, seed: u64) -> Proof {
-        let (call, death) = self.stage();
         let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
-        let dry = exhaustive::run(call, death, None, seed, false, None);
-        for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
-            let outcome = exhaustive::run(call, death, Some(point), seed, false, Some(self.plant()));
-            if outcome.planted == 0 {
-                continue;
+        match self.stage() {
+            Stage::Apart => {
+                for seed in seed..seed + SPLITS {
+                    proof.count(apart::run(None, None, seed, false, Some(self.plant())));
+                }
             }
-            proof.committed += 1;
-            if outcome.failure.is_some() {
-                proof.caught += 1;
-                proof.first.get_or_insert(outcome);
+            Stage::Call(call, death) => {
+                // Only in worlds of even seeds does a pulled cable tell.
+                let seed = if self == Self::IsolatedTakesOver { 2 * seed } else { seed };
+                let dry = exhaustive::run(call, death, None, seed, false, None);
+                for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
+                    proof.count(exhaustive::run(call, death, Some(point), seed, false, Some(self.plant())));
+                }
             }
         }
         proof
+    }
+}
+
+/// Splits in which a fault that shows there is planted.
+const SPLITS: u64 = 2;
+
+/// Where a fault shows.
+enum Stage {
+    /// A reference call, with this death at every place of it.
+    Call(Reference, Death),
+    /// A split and its heal.
+    Apart,
+}
+
+impl Proof {
+    fn count(&mut self, outcome: Outcome) {
+        if outcome.planted == 0 {
+            return;
+        }
+        self.committed += 1;
+        if outcome.failure.is_some() {
+            self.caught += 1;
+            self.first.get_or_insert(outcome);
+        }
     }
 }

@@ -135,6 +135,11 @@ pub enum Happening {
         boot: u64,
         resume: Option<Epoch>,
     },
+    /// The machine loses its power for so long.
+    PowerFails {
+        machine: usize,
+        off_us: u64,
+    },
     /// The machine's power is back.
     Boot {
         machine: usize,

@@ -182,8 +182,16 @@ impl World {
             Happening::GoesOn { machine, boot } => self.goes_on(machine, boot),
             Happening::DeathNoticed { machine, boot } => self.death_noticed(machine, boot),
             Happening::StartDaemon { machine, boot, resume } => self.start_daemon(machine, boot, resume),
+            Happening::PowerFails { machine, off_us } => {
+                // What this one said alone is not on the other one's disk.
+                self.checks.blackout(self.now_us, self.now_us + off_us);
+                self.cut_power(machine, off_us);
+            }
             Happening::Boot { machine } => self.boot(machine),
-            Happening::Carrier { machine, life, up } => self.tell(machine, life, Event::Carrier { up }),
+            Happening::Carrier { machine, life, up } => {
+                self.machines[machine].carrier_lost = !up;
+                self.tell(machine, life, Event::Carrier { up });
+            }
             Happening::PlugIn { machine } => self.plug_in(machine),
             Happening::PhoneTimer { phone, at_us } => self.phone_timer(phone, at_us),
             Happening::AudioTick { phone } => self.audio_tick(phone),

@@ -58,3 +58,23 @@ fn lease_granted_twice() {
 fn address_kept_without_lease() {
     caught(Planted::AddressKeptWithoutLease);
 }
+
+#[test]
+fn neighbours_not_told_after_heal() {
+    caught(Planted::NeighboursNotToldAfterHeal);
+}
+
+#[test]
+fn timeout_believed() {
+    caught(Planted::TimeoutBelieved);
+}
+
+#[test]
+fn isolated_takes_over() {
+    caught(Planted::IsolatedTakesOver);
+}
+
+#[test]
+fn woken_keeps_address() {
+    caught(Planted::WokenKeepsAddress);
+}

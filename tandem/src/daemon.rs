@@ -111,7 +111,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         priority: setup.priority,
         links: links.len() as u8,
         failback: setup.failback,
-        timing: Timing { settle: setup.preempt_delay, ..Timing::default() },
+        timing: Timing { settle: setup.preempt_delay, peer_wait: setup.wait_for_peer, ..Timing::default() },
         restart: inheritance.resume_active.map(|epoch| ResumeActive { epoch }),
         incarnation: inheritance.incarnation,
         service: setup.service.clone(),

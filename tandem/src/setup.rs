@@ -32,6 +32,7 @@ pub struct Setup {
     pub pbx_dir: PathBuf,
     /// How long the preferred node is in step before the role goes back to it.
     pub preempt_delay: Duration,
+    pub wait_for_peer: Duration,
     /// The addresses that phones know us by.
     pub service: Service,
     /// Where the service addresses are added, in their order; empty where they are the machine's own.
@@ -70,6 +71,7 @@ impl Setup {
             priority: config.service.as_ref().map_or(PRIORITY_ALONE, |service| service.priority),
             failback: config.failback,
             preempt_delay: config.preempt_delay,
+            wait_for_peer: config.wait_for_peer,
             state_dir: config.state_dir.clone(),
             pbx_dir: config.pbx_dir.clone(),
             service,

@@ -86,6 +86,10 @@ pub struct Cluster {
     /// Starting: until when it listens.
     #[n(15)]
     listen_until: LocalTime,
+    /// Starting: until when a peer that is not heard at all is waited for.
+    #[n(44)]
+    #[cbor(default)]
+    peer_wait_until: LocalTime,
     /// Standby: our log is in step with the leader's.
     #[n(16)]
     synced: bool,
@@ -189,6 +193,7 @@ impl Cluster {
             leaving: false,
             at_once: !settings.has_peer || settings.restart.is_some(),
             listen_until: now + settings.timing.startup_wait,
+            peer_wait_until: now + settings.timing.peer_wait,
             synced: false,
             told_alone: false,
             leader_heard_at: now,

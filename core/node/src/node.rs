@@ -1,6 +1,7 @@
 //! The node: joins cluster, log and PBX, and keeps the order in which a step's effects may leave.
 
 mod about;
+mod absence;
 mod cause;
 mod drain;
 mod guard;
@@ -8,6 +9,7 @@ mod level;
 mod merge;
 mod operator;
 mod peer;
+mod resend;
 mod roles;
 mod tracks;
 mod vrrp;
@@ -32,11 +34,6 @@ use crate::outbox::{Gate, Outbox};
 
 /// Bytes of entries after which a new journal is begun, so that reading it back stays short.
 const JOURNAL_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Calls whose last messages are sent again after a takeover, per pause: a thousand of them must not overrun the phones'
-/// or our own queues.
-const RESEND_BATCH: usize = 16;
-const RESEND_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a node is, as the operator configured it.
 #[derive(Clone)]
@@ -72,6 +69,8 @@ pub struct Recovered {
     pub durable: Durable,
     /// Cluster time now, as far as the disk tells: the journal's last, and what has passed since within one boot.
     pub cluster_time: ClusterTime,
+    /// The machine was started since the journal was written, so that only the wall clock tells how long ago that was.
+    pub rebooted: bool,
 }
 
 pub struct Node {
@@ -105,8 +104,9 @@ pub struct Node {
     protection: Protection,
     resend: VecDeque<CallNumber>,
     resend_at: Option<LocalTime>,
-    /// Since when we tell phones what the peer may not have; until it has everything again, whoever serves then.
-    alone_since: Option<ClusterTime>,
+    /// What we know is what the disk remembered, and nobody may have served since: the calls are to be asked for when we
+    /// serve, unless another node tells us more.
+    restored: bool,
     /// What the peer, which stays after a split, has still to take over.
     offer: Option<merge::Offer>,
     /// As active: the part of the peer's offer that this step has taken in.
@@ -160,9 +160,12 @@ impl Node {
             level: settings.level,
             safeguards: settings.safeguards,
         };
-        let Recovered { log, durable, cluster_time } = recovered;
+        let cluster_time = absence::cluster_time(&recovered, now.wall);
+        // Where the parent kept the address it was a moment only.
+        let restored = settings.restart.is_none();
+        let Recovered { log, durable, .. } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
-        cluster.observe(cluster_time.max(log.cluster_time()), now.local);
+        cluster.observe(cluster_time, now.local);
         let pbx_settings =
             pbx::Settings { service: settings.service.clone(), index: settings.index, secret: settings.secret };
         let seed = Random::from_seed(random.bytes());
@@ -191,7 +194,7 @@ impl Node {
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
             resend_at: None,
-            alone_since: None,
+            restored,
             offer: None,
             orphans_taken: None,
             stored: BTreeMap::new(),
@@ -346,11 +349,11 @@ impl Node {
         self.watch_step(now);
         self.watch_protection(now);
         self.watch_stores(now);
-        if self.claimed && self.alone_since.is_none() && !self.waits_for_peer() {
+        if self.claimed && self.durable.alone_since.is_none() && !self.waits_for_peer() {
             // What phones have said since the peer was last heard, it may not have.
             let peer = self.cluster.peer();
             let since = if peer.up { now.local } else { peer.heard_at };
-            self.alone_since = Some(self.cluster.cluster_time(since));
+            self.keep_alone_since(Some(self.cluster.cluster_time(since)));
         }
         let gate = self.gate();
         let acked = self.peer_acked();
@@ -484,7 +487,7 @@ impl Node {
         let lasted = now.local.since(self.protection.since);
         if on {
             self.protection.unprotected += lasted;
-            self.alone_since = None;
+            self.keep_alone_since(None);
             self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
             self.store_records_again();
         } else {
@@ -495,6 +498,15 @@ impl Node {
         if self.cluster.role() == Role::Active {
             let outputs = self.cluster.follower_in_step(now.local, on);
             self.take_cluster_outputs(now, outputs);
+        }
+    }
+
+    /// It is on the disk, so that a node that dies before the peer has taken over what it did alone can still tell what
+    /// that is.
+    fn keep_alone_since(&mut self, since: Option<ClusterTime>) {
+        if self.durable.alone_since != since {
+            self.durable.alone_since = since;
+            self.actions.push(Action::KeepDurable(self.durable));
         }
     }
 
@@ -547,19 +559,6 @@ impl Node {
         }
         if let Some(number) = asked_by {
             self.reply(number, operator::done(taken, text));
-        }
-    }
-
-    fn resend_some(&mut self, now: Now) {
-        let batch = self.resend.len().min(RESEND_BATCH);
-        for number in self.resend.drain(..batch) {
-            for Transmit { local, destination, bytes } in self.pbx.resend(number) {
-                self.actions.push(Action::Send { local, destination, bytes });
-            }
-        }
-        self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);
-        if self.resend.is_empty() {
-            self.actions.push(Action::Tell(Tell::SaidAgain { calls: self.resending }));
         }
     }
 }

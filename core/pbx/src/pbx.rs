@@ -249,6 +249,12 @@ impl Pbx {
         self.calls.get(&number).map(Call::resend).unwrap_or_default()
     }
 
+    /// Nobody has served for a while: whoever was in this call is asked whether he still is, and a call that nobody is in
+    /// ends.
+    pub fn probe_call(&mut self, now: Now, number: CallNumber) {
+        self.with_call(now, number, Call::probe);
+    }
+
     /// The other node served as well until now, and what it did is about to come. A phone that speaks of a call which is
     /// not here says it again.
     pub fn expect_orphans(&mut self, now: Now) {

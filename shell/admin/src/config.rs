@@ -48,6 +48,13 @@ pub const LINKS_MAX: usize = 8;
 /// The settling time before a failback: long enough to see that the node which came back stays.
 pub const PREEMPT_DELAY_DEFAULT: Duration = Duration::from_secs(20);
 
+/// How long a node that starts and hears no peer waits for it: two machines whose power comes back at once do not boot
+/// within a second of each other, and the one that is later may have more of the log.
+pub const WAIT_FOR_PEER_DEFAULT: Duration = Duration::from_secs(10);
+
+/// From what a node listens anyway to an hour: beyond it somebody forgot a unit.
+pub const WAIT_FOR_PEER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3_600));
+
 /// As in keepalived.
 pub const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(1_000);
 
@@ -65,6 +72,8 @@ pub struct Config {
     pub failback: Failback,
     /// How long the preferred node is in step before the role goes back to it.
     pub preempt_delay: Duration,
+    /// How long a node that starts and hears no peer waits for it before it serves alone.
+    pub wait_for_peer: Duration,
     /// `None`: the machine's own addresses are used as they are.
     pub service: Option<Service>,
     /// `None`: no other router shares the service address.

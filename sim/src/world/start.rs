@@ -127,6 +127,7 @@ impl World {
         let now_us = self.now_us;
         let of = &mut self.machines[machine];
         of.last_incarnation = incarnation;
+        of.carrier_lost = false;
         of.daemon = Some(Daemon::new(node, life, incarnation, now_us));
         let connected = of.connected;
         if let Some(plant) = self.plant.as_mut() {

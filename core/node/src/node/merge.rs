@@ -9,8 +9,8 @@
 //!   all taken, and our log has come so far: journal anew, acknowledge the log
 //! ```
 //!
-//! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history. If it
-//! dies now, it offers registrations alone, because nobody remembers then what phones were told.
+//! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history, and
+//! since when it was alone. If it dies now, it makes the same offer again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,7 +72,7 @@ impl Offer {
     }
 
     /// The other node has begun anew: what it had taken may be lost.
-    fn begin_again(&mut self, now: LocalTime) {
+    pub(super) fn begin_again(&mut self, now: LocalTime) {
         self.number = 0;
         self.again_at = now;
     }
@@ -86,7 +86,7 @@ impl Node {
             (Some(Orphans { fork, mut objects }), None) => {
                 // What a node had begun when it died, or when its cable was pulled, is in its log and nobody was told:
                 // the phones have said it again to the other node.
-                let since = self.alone_since;
+                let since = self.durable.alone_since;
                 objects.retain(|object| pbx::was_said_since(object.key.kind, &object.value, since));
                 if fork.is_none() {
                     objects.retain(|object| object.key.kind != kind::CALL || pbx::was_made_since(&object.value, since));

@@ -78,7 +78,7 @@ impl Node {
         }
     }
 
-    pub(super) fn peer_up(&mut self, incarnation: Incarnation) {
+    pub(super) fn peer_up(&mut self, now: Now, incarnation: Incarnation) {
         self.actions.push(Action::Tell(Tell::PeerUp { incarnation }));
         if !self.peer_can_read() {
             // Roles and epochs are still spoken of, or both would serve; the log would be misread.
@@ -91,6 +91,10 @@ impl Node {
             return;
         }
         self.peering_with = incarnation;
+        if let Some(offer) = self.offer.as_mut() {
+            // What the one before had taken, it may have lost when it died.
+            offer.begin_again(now.local);
+        }
         let mut peering = Peering::new(self.settings.incarnation, incarnation);
         peering.set_epoch_floor(self.cluster.epoch());
         match self.cluster.role() {

@@ -31,7 +31,7 @@ impl Node {
                     self.durable.reserved = epoch;
                     self.actions.push(Action::KeepDurable(self.durable));
                 }
-                Output::PeerUp { incarnation } => self.peer_up(incarnation),
+                Output::PeerUp { incarnation } => self.peer_up(now, incarnation),
                 Output::PeerDown { incarnation } => {
                     lost_peer = true;
                     let silent = now.local.since(self.cluster.peer().heard_at);
@@ -105,6 +105,7 @@ impl Node {
         self.outbox.discard();
         self.resend.clear();
         self.resend_at = None;
+        self.restored = false;
         self.pbx.stand_by();
         self.actions.push(Action::Yield);
         self.vrrp_stand_by(now);

@@ -11,17 +11,18 @@ use super::reader::{Document, Problems, Section};
 use super::safeguards::{self, safeguards};
 use super::telling::{self, telling};
 use super::{
-    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
+    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, WAIT_FOR_PEER,
+    WAIT_FOR_PEER_DEFAULT, service, track, value, vrrp,
 };
 
 const ROOT_KEYS: [&str; 12] =
     ["node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics"];
-const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
+const NODE_KEYS: [&str; 6] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay", "wait_for_peer"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
 
 /// Keys that nobody is told to add, because they have a default or stand for others.
-const OPTIONAL_KEYS: [&str; 3] = ["failback", "preempt_delay", "addresses"];
+const OPTIONAL_KEYS: [&str; 4] = ["failback", "preempt_delay", "wait_for_peer", "addresses"];
 
 const STATE_DIR_EXAMPLE: &str = "/var/lib/tandem";
 
@@ -39,7 +40,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let telling = telling(&root, root.has("peer"), &mut problems);
     match (node, service) {
         (Some(node), Some(service)) if problems.is_empty() => {
-            let Node { name, state_dir, pbx_dir, failback, preempt_delay } = node;
+            let Node { name, state_dir, pbx_dir, failback, preempt_delay, wait_for_peer } = node;
             Ok(Config {
                 name,
                 index: NodeIndex(peer.as_ref().map_or(0, index)),
@@ -47,6 +48,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 pbx_dir,
                 failback,
                 preempt_delay,
+                wait_for_peer,
                 service: Some(service),
                 vrrp,
                 tracks,
@@ -74,6 +76,7 @@ struct Node {
     pbx_dir: PathBuf,
     failback: Failback,
     preempt_delay: Duration,
+    wait_for_peer: Duration,
 }
 
 fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option<Node> {
@@ -87,7 +90,15 @@ fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option
         None => Some(Failback::Manual),
     };
     let preempt_delay = preempt_delay(&section, failback, problems);
-    Some(Node { name: name?, state_dir: state_dir?, pbx_dir: pbx_dir?, failback: failback?, preempt_delay })
+    let wait_for_peer = wait_for_peer(&section, problems);
+    Some(Node {
+        name: name?,
+        state_dir: state_dir?,
+        pbx_dir: pbx_dir?,
+        failback: failback?,
+        preempt_delay,
+        wait_for_peer,
+    })
 }
 
 /// How long the preferred node is in step before the role goes back to it.
@@ -98,6 +109,14 @@ fn preempt_delay(section: &Section<'_>, failback: Option<Failback>, problems: &m
         problems.push(section.problem("`preempt_delay` means nothing while the role goes back by hand", help));
     }
     let seconds = section.number_within("preempt_delay", default, (0, PREEMPT_DELAY_MAX.as_secs()), problems);
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
+/// How long a node that starts and hears nobody waits before it serves alone.
+fn wait_for_peer(section: &Section<'_>, problems: &mut Problems) -> Duration {
+    let (least, most) = WAIT_FOR_PEER;
+    let default = WAIT_FOR_PEER_DEFAULT.as_secs();
+    let seconds = section.number_within("wait_for_peer", default, (least.as_secs(), most.as_secs()), problems);
     Duration::from_secs(seconds.unwrap_or(default))
 }
 
