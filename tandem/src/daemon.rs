@@ -209,11 +209,9 @@ impl Daemon {
         if matches!(event, Event::Claimed { .. }) {
             self.world.telling.address_added();
         }
-        let begun = self.world.telling.times_steps().then(Instant::now);
+        let (name, begun) = (event.name(), Instant::now());
         let actions = self.node.handle(now(), event);
-        if let Some(begun) = begun {
-            self.world.telling.step(begun.elapsed());
-        }
+        self.world.telling.step(name, begun.elapsed());
         self.world.carry_out(actions)
     }
 

@@ -258,7 +258,7 @@ impl Cluster {
                 if self.role == Role::Active {
                     self.neighbours.start(now);
                 }
-                self.peer_up(heartbeat.incarnation, &mut out);
+                self.peer_up(now, heartbeat.incarnation, &mut out);
                 self.weigh(now, &heartbeat, &mut out);
             }
             Arrival::NewLife { former_up } => {
@@ -266,7 +266,7 @@ impl Cluster {
                     self.peer_down(now, former, &mut out);
                     self.leader_gone = true;
                 }
-                self.peer_up(heartbeat.incarnation, &mut out);
+                self.peer_up(now, heartbeat.incarnation, &mut out);
                 self.weigh(now, &heartbeat, &mut out);
             }
         }

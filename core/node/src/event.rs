@@ -6,6 +6,8 @@ use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
 use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
+use crate::node::HEARTBEAT;
+
 /// This machine's clocks at the instant of the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -53,6 +55,34 @@ pub enum Event {
     Pings { pings: Pings },
     /// Somebody asks on the operator's socket; the answer carries the same number.
     Asked { number: u64, operator: Operator },
+}
+
+impl Event {
+    /// What kind of event it is, for measuring how long the node takes for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Datagram { .. } => "datagram",
+            Self::Peer { bytes, .. } if bytes.first() == Some(&HEARTBEAT) => "heartbeat",
+            Self::Peer { .. } => "log",
+            Self::Farewell { .. } => "farewell",
+            Self::Timeout => "timeout",
+            Self::Claimed { .. } => "claimed",
+            Self::JournalWritten { .. } => "journal-written",
+            Self::EpochReserved { .. } => "epoch-reserved",
+            Self::RecordsStored { .. } => "records-stored",
+            Self::PbxLoaded { .. } => "pbx-loaded",
+            Self::Learned { .. } => "learned",
+            Self::MediaHeard => "media-heard",
+            Self::Carrier { .. } => "carrier",
+            Self::Measured { .. } => "measured",
+            Self::Vrrp { .. } => "vrrp",
+            Self::OwnAddress { .. } => "own-address",
+            Self::Witness { .. } => "witness",
+            Self::Fenced { .. } => "fenced",
+            Self::Pings { .. } => "pings",
+            Self::Asked { .. } => "asked",
+        }
+    }
 }
 
 /// How often `Event::MediaHeard` is said while media comes: well within the time in which a lost peer is noticed.

@@ -13,7 +13,8 @@ pub use action::{Action, Tell};
 pub use event::{Event, MEDIA_HEARD_EVERY, Now, Operator};
 pub use node::{Node, Recovered, Settings};
 pub use status::{
-    AboutLine, Answer, CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, Status, TrackLine, VrrpLine, WitnessLine,
+    AboutLine, Answer, CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, Status, StepLine, TrackLine, VrrpLine,
+    WitnessLine,
 };
 
 // What the shell and the simulator need of the rooms below, so that they depend on this crate alone.

@@ -28,6 +28,8 @@ use pbx::{Output as PbxOutput, Pbx};
 use replication::{Delta, Key, Log, Peering};
 use sip::transaction::Transmit;
 
+pub(crate) use peer::HEARTBEAT;
+
 use crate::action::{Action, Tell};
 use crate::event::{Event, Now};
 use crate::outbox::{Gate, Outbox};
@@ -107,6 +109,8 @@ pub struct Node {
     /// What we know is what the disk remembered, and nobody may have served since: the calls are to be asked for when we
     /// serve, unless another node tells us more.
     restored: bool,
+    /// The machine was started since the journal was written.
+    rebooted: bool,
     /// What the peer, which stays after a split, has still to take over.
     offer: Option<merge::Offer>,
     /// As active: the part of the peer's offer that this step has taken in.
@@ -160,12 +164,11 @@ impl Node {
             level: settings.level,
             safeguards: settings.safeguards,
         };
-        let cluster_time = absence::cluster_time(&recovered, now.wall);
         // Where the parent kept the address it was a moment only.
         let restored = settings.restart.is_none();
-        let Recovered { log, durable, .. } = recovered;
+        let Recovered { log, durable, cluster_time, rebooted } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
-        cluster.observe(cluster_time, now.local);
+        cluster.observe(cluster_time.max(log.cluster_time()), now.local);
         let pbx_settings =
             pbx::Settings { service: settings.service.clone(), index: settings.index, secret: settings.secret };
         let seed = Random::from_seed(random.bytes());
@@ -195,6 +198,7 @@ impl Node {
             resend: VecDeque::new(),
             resend_at: None,
             restored,
+            rebooted,
             offer: None,
             orphans_taken: None,
             stored: BTreeMap::new(),

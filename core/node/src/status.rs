@@ -64,6 +64,17 @@ pub struct Status {
     /// `None` where there are no ping targets, and until it is known which of them answer.
     #[serde(default)]
     pub pings: Option<PingsLine>,
+    /// What the node has taken longest for since its start; `None` where nobody measures.
+    #[serde(default)]
+    pub worst_step: Option<StepLine>,
+}
+
+/// One step of the node: an event, and all that came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// `Event::name`.
+    pub event: String,
+    pub took_ms: f64,
 }
 
 /// One thing that is tracked.

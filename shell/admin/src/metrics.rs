@@ -3,6 +3,7 @@
 //! The exporter answers on threads of its own. The node's loop hands over a look each second and the time of each step;
 //! neither waits.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub struct AudioNumbers {
 
 /// The node's metrics. They are registered once in a process.
 pub struct Metrics {
-    step: Histogram,
+    /// By the kind of event, each made with the first of its kind.
+    steps: BTreeMap<&'static str, Histogram>,
 }
 
 impl Metrics {
@@ -71,12 +73,13 @@ impl Metrics {
     }
 
     fn new() -> Self {
-        Self { step: histogram!(STEP) }
+        Self { steps: BTreeMap::new() }
     }
 
-    /// How long the node took for one event.
-    pub fn step(&self, took: Duration) {
-        self.step.record(took.as_secs_f64());
+    /// How long the node took for one event of this kind.
+    pub fn step(&mut self, event: &'static str, took: Duration) {
+        let histogram = self.steps.entry(event).or_insert_with(|| histogram!(STEP, "event" => event));
+        histogram.record(took.as_secs_f64());
     }
 
     /// About each second.

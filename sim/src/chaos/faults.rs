@@ -174,6 +174,9 @@ impl Faults {
         // What both sides do alone is merged only by programs that both know how.
         let older = world.machines.iter().any(|of| of.level < Level::OWN);
         let trouble = if older && trouble == Trouble::Split { Trouble::SwitchOver } else { trouble };
+        // A clock that is twenty minutes wrong makes registrations end by as much, which nobody can help.
+        let trouble =
+            if trouble == Trouble::PowerBoth && world.has_wrong_clock() { Trouble::SwitchOver } else { trouble };
         self.done.push(trouble);
         world.trace(|| format!("==== {trouble:?}, active is {active}"));
         let long_us = 1_000_000 + world.random.below(14_000_000);

@@ -306,6 +306,10 @@ impl World {
         self.checks.fault(self.now_us, FaultKind::Standby);
     }
 
+    pub fn has_wrong_clock(&self) -> bool {
+        self.machines.iter().any(|of| of.wall_skew_us >= CLOCK_STEP_US)
+    }
+
     /// The network falls into two halves, each with a machine and some of the phones.
     pub fn fall_apart(&mut self) {
         self.network.split = true;

@@ -204,7 +204,10 @@ impl World {
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
             Action::StoreRecord(record) => self.cdr.store(*record),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
-            Action::Reply { number, answer } => {
+            Action::Reply { number, mut answer } => {
+                if let Answer::Status(status) = answer.as_mut() {
+                    status.worst_step = self.telling.worst_step();
+                }
                 if let Some(reply) = self.replies.remove(&number) {
                     // Whoever asked may have gone.
                     let _ = reply.send(*answer);

@@ -116,7 +116,9 @@ impl Cluster {
         self.judge(now, out);
     }
 
-    pub(super) fn peer_up(&mut self, incarnation: Incarnation, out: &mut Vec<Output>) {
+    pub(super) fn peer_up(&mut self, now: LocalTime, incarnation: Incarnation, out: &mut Vec<Output>) {
+        // Who has waited for it gives it the time to say that it leads.
+        self.listen_until = self.listen_until.max(now);
         self.heartbeat_due = true;
         out.push(Output::PeerUp { incarnation });
     }

@@ -1,24 +1,21 @@
-//! How long a machine was off: where no clock of this boot tells, the wall clock does.
+//! How long a pair was off: where no clock of this boot tells, the wall clock does.
 
 use std::time::Duration;
 
 use base::{ClusterTime, WallTime};
+use replication::Log;
 
-use super::Recovered;
+/// As long as a pair is taken to have been off at most. A registration is rarely granted for longer, so that nothing is
+/// left of one after it; and a wall clock that jumped by years moves the pair's time no further.
+const ABSENCE_MAX: Duration = Duration::from_secs(3_600);
 
-/// As long as a machine is taken to have been off at most. A registration is rarely granted for longer, so that nothing
-/// is left of one after it; and a wall clock that jumped by years moves the pair's time no further.
-pub(super) const ABSENCE_MAX: Duration = Duration::from_secs(3_600);
-
-/// Cluster time as of `wall`, when a node starts with what its disk remembers. A wall clock that is behind the log's says
+/// Cluster time as of `wall`, when a node serves with what its disk remembers. A wall clock that is behind the log's says
 /// nothing: then time goes on where the log ended.
-pub(super) fn cluster_time(recovered: &Recovered, wall: WallTime) -> ClusterTime {
-    let log = &recovered.log;
-    let known = recovered.cluster_time.max(log.cluster_time());
-    if !recovered.rebooted || log.wall() == WallTime::ZERO {
-        return known;
+pub(super) fn cluster_time(log: &Log, wall: WallTime) -> ClusterTime {
+    if log.wall() == WallTime::ZERO {
+        return log.cluster_time();
     }
-    known.max(log.cluster_time() + wall.since(log.wall()).min(ABSENCE_MAX))
+    log.cluster_time() + wall.since(log.wall()).min(ABSENCE_MAX)
 }
 
 #[cfg(test)]

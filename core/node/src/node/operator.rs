@@ -124,6 +124,7 @@ impl Node {
             tracks: self.track_lines(),
             witness: self.witness_line(now),
             pings: self.pings_line(),
+            worst_step: None,
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
             level: self.level().0,

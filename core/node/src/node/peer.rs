@@ -11,7 +11,7 @@ use crate::action::{Action, Tell};
 use crate::event::Now;
 
 /// The first byte of a datagram between the nodes says what it is.
-pub(super) const HEARTBEAT: u8 = 1;
+pub(crate) const HEARTBEAT: u8 = 1;
 const LOG: u8 = 2;
 /// From here on: what is for people only, and may be lost.
 pub(super) const ABOUT: u8 = 16;

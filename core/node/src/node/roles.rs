@@ -3,7 +3,7 @@
 use base::Epoch;
 use cluster::{Notice, Output, Role};
 
-use super::Node;
+use super::{Node, absence};
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
@@ -72,6 +72,10 @@ impl Node {
 
     fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
         let cause = self.cause_active(before);
+        if self.restored && self.rebooted && before == Role::Starting {
+            // Nobody knows better: a node that followed another one has the time from that one.
+            self.cluster.observe(absence::cluster_time(&self.log, now.wall), now.local);
+        }
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;

@@ -22,9 +22,10 @@ fn prometheus_is_told_what_the_node_is() {
     let listen = free.local_addr().unwrap();
     assert!(matches!(Metrics::start(listen), Err(MetricsError::Listen { .. })), "somebody else has the port");
     drop(free);
-    let metrics = Metrics::start(listen).unwrap();
-    metrics.step(Duration::from_micros(1_500));
-    metrics.step(Duration::from_millis(30));
+    let mut metrics = Metrics::start(listen).unwrap();
+    metrics.step("datagram", Duration::from_micros(1_500));
+    metrics.step("datagram", Duration::from_millis(30));
+    metrics.step("log", Duration::from_millis(1));
     let link = LinkNumbers { name: "10.77.0.12:7700".into(), received: 7, sent: 8, ignored: 1, handshakes: 2 };
     let audio = AudioNumbers { packets_received: 100, packets_sent: 99, errors: 1 };
     metrics.look(&crate::human::tests::example().status, &[link], audio);
@@ -48,9 +49,10 @@ fn prometheus_is_told_what_the_node_is() {
         "tandem_priority 150",
         "tandem_link_received_total{link=\"10.77.0.12:7700\"} 7",
         "tandem_audio_packets_received_total 100",
-        "tandem_step_seconds_bucket{le=\"0.001\"} 0",
-        "tandem_step_seconds_bucket{le=\"0.002\"} 1",
-        "tandem_step_seconds_count 2",
+        "tandem_step_seconds_bucket{event=\"datagram\",le=\"0.001\"} 0",
+        "tandem_step_seconds_bucket{event=\"datagram\",le=\"0.002\"} 1",
+        "tandem_step_seconds_count{event=\"datagram\"} 2",
+        "tandem_step_seconds_count{event=\"log\"} 1",
         "# TYPE tandem_step_seconds histogram",
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
