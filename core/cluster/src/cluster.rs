@@ -407,6 +407,11 @@ impl Cluster {
         self.position = position;
     }
 
+    /// Where our log stood when that was last told.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
     /// Something was received from a phone. It shows, when a split heals, that it was not we who were cut off.
     pub fn heard_phones(&mut self, now: LocalTime) {
         if self.role == Role::Active {

@@ -106,12 +106,13 @@ const UNHEARD_MS: f64 = 60.0;
 const SILENCE_MS: f64 = 200.0;
 
 /// Both machines without power: the second of darkness, and two programs that start and find each other.
-const BOOT_MS: f64 = 2_500.0;
+const BOOT_MS: f64 = 5_000.0;
 
 /// How long the phones are listened to after the fault: well over the promise, so that a silence that breaks it is
 /// measured and not cut off.
 const OBSERVE_MS: u64 = 2_500;
 const OBSERVE_RESTART_MS: u64 = 4_000;
+const OBSERVE_BOOT_MS: u64 = 6_000;
 const OBSERVE_OF_MANY_MS: u64 = 1_500;
 
 /// `ip` or `nft` in a namespace, on an idle machine.
@@ -230,8 +231,9 @@ impl Fault {
     pub(super) const fn observe_ms(self, round: u32, many: bool) -> u64 {
         match self {
             Self::FreezeAll => ASLEEP_MS[round as usize % ASLEEP_MS.len()],
+            Self::PowerBoth => OBSERVE_BOOT_MS,
             _ if many => OBSERVE_OF_MANY_MS,
-            Self::RestartAlone | Self::PowerBoth => OBSERVE_RESTART_MS,
+            Self::RestartAlone => OBSERVE_RESTART_MS,
             _ => OBSERVE_MS,
         }
     }

@@ -9,6 +9,9 @@
 //!   all taken, and our log has come so far: journal anew, acknowledge the log
 //! ```
 //!
+//! A node that only followed has something beside the leader, too, when that one died and came back with a disk that had
+//! not written the last of what both had.
+//!
 //! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history, and
 //! since when it was alone. If it dies now, it makes the same offer again.
 
@@ -86,7 +89,10 @@ impl Node {
             (Some(Orphans { fork, mut objects }), None) => {
                 // What a node had begun when it died, or when its cable was pulled, is in its log and nobody was told:
                 // the phones have said it again to the other node.
-                let since = self.durable.alone_since;
+                // What came from a leader was acknowledged as it came, and may have been told by that one before it died
+                // with less on its disk than this node has.
+                let followed = fork.is_some() && self.cluster.position().epoch.node != self.settings.index;
+                let since = if followed { Some(ClusterTime::ZERO) } else { self.durable.alone_since };
                 objects.retain(|object| pbx::was_said_since(object.key.kind, &object.value, since));
                 if fork.is_none() {
                     objects.retain(|object| object.key.kind != kind::CALL || pbx::was_made_since(&object.value, since));
