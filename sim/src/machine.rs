@@ -132,6 +132,10 @@ pub struct Machine {
     /// The store of call records, unique by identity.
     pub records: BTreeMap<String, Record>,
     pub store_busy_until_us: u64,
+    /// Counts how often what waited for the store was dropped.
+    pub store_queue: u64,
+    /// Records on the disk that the shared store has not taken yet.
+    pub spool: BTreeMap<String, Record>,
 }
 
 impl Machine {
@@ -156,6 +160,8 @@ impl Machine {
             disk: Disk::default(),
             records: BTreeMap::new(),
             store_busy_until_us: 0,
+            store_queue: 0,
+            spool: BTreeMap::new(),
         }
     }
 

@@ -59,9 +59,9 @@ pub trait Plant: Send {
     /// The relay of this machine, after an action has changed it.
     fn relay(&mut self, _machine: usize, _relay: &mut Relay) {}
 
-    /// The identity under which this machine's store keeps a record.
-    fn record_identity(&mut self, _machine: usize, record: &Record) -> String {
-        record.identity.clone()
+    /// The identity under which this machine's store keeps a record; `None` when it does not keep it at all.
+    fn record_identity(&mut self, _machine: usize, record: &Record) -> Option<String> {
+        Some(record.identity.clone())
     }
 
     /// A datagram of the peer on its way to this machine.
@@ -108,6 +108,7 @@ pub enum Planted {
     FarewellIgnored,
     NeighboursNotTold,
     RecordNotStored,
+    RecordForgottenEarly,
     CallNotJournaled,
     DeadlinesForgotten,
     PortsNotWarm,
@@ -123,7 +124,7 @@ pub enum Planted {
     WokenKeepsAddress,
 }
 
-pub const ALL: [Planted; 23] = [
+pub const ALL: [Planted; 24] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -134,6 +135,7 @@ pub const ALL: [Planted; 23] = [
     Planted::FarewellIgnored,
     Planted::NeighboursNotTold,
     Planted::RecordNotStored,
+    Planted::RecordForgottenEarly,
     Planted::CallNotJournaled,
     Planted::DeadlinesForgotten,
     Planted::PortsNotWarm,
@@ -173,6 +175,7 @@ impl Planted {
             Self::FarewellIgnored => "farewell-ignored",
             Self::NeighboursNotTold => "neighbours-not-told",
             Self::RecordNotStored => "record-not-stored",
+            Self::RecordForgottenEarly => "record-forgotten-early",
             Self::CallNotJournaled => "call-not-journaled",
             Self::DeadlinesForgotten => "deadlines-forgotten",
             Self::PortsNotWarm => "ports-not-warm",
@@ -212,6 +215,7 @@ impl Planted {
             Self::FarewellIgnored => "the farewell of a dead node's parent is not heard",
             Self::NeighboursNotTold => "a survivor tells no neighbour that it has the address",
             Self::RecordNotStored => "one node stores no call record",
+            Self::RecordForgottenEarly => "one store says that it has records before it has, and loses them",
             Self::CallNotJournaled => "changes of calls do not reach the journal of a lone node",
             Self::DeadlinesForgotten => "a survivor is never woken at its deadlines",
             Self::PortsNotWarm => "the standby closes each media port as soon as it has opened it",
@@ -244,6 +248,7 @@ impl Planted {
             Self::FarewellIgnored => Box::new(Omitted::new(Omission::Farewell)),
             Self::NeighboursNotTold => Box::new(Omitted::new(Omission::Neighbours)),
             Self::RecordNotStored => Box::new(Omitted::new(Omission::Records)),
+            Self::RecordForgottenEarly => Box::new(messages::RecordForgottenEarly::default()),
             Self::CallNotJournaled => Box::new(Omitted::new(Omission::JournalOfCalls)),
             Self::DeadlinesForgotten => Box::new(Omitted::new(Omission::Deadlines)),
             Self::PortsNotWarm => Box::new(Omitted::new(Omission::WarmPorts)),
@@ -270,7 +275,9 @@ impl Planted {
             Self::ResyncWithoutChecksum => (Reference::Cancelled, Death::Cut),
             Self::RelaysSwapped => (Reference::TwoAtOnce, Death::Kill),
             Self::FarewellIgnored | Self::NeighboursNotTold => (Reference::CallerHangsUp, Death::Kill),
-            Self::RecordNotStored | Self::NewFieldToOldPeer => (Reference::Busy, Death::Kill),
+            Self::RecordNotStored | Self::RecordForgottenEarly | Self::NewFieldToOldPeer => {
+                (Reference::Busy, Death::Kill)
+            }
             Self::CallNotJournaled => (Reference::Answered, Death::Alone),
             Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
             Self::HoldNotFollowed => (Reference::Held, Death::Kill),

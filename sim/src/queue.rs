@@ -91,7 +91,21 @@ pub enum Happening {
     RecordStored {
         machine: usize,
         life: u64,
+        queue: u64,
         record: Box<Record>,
+    },
+    RecordTaken {
+        machine: usize,
+        record: Box<Record>,
+    },
+    RecordSpooled {
+        machine: usize,
+        life: u64,
+        record: Box<Record>,
+    },
+    SpoolStored {
+        machine: usize,
+        life: u64,
     },
     AddressAdded {
         machine: usize,

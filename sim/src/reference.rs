@@ -6,7 +6,7 @@ use phone::{AnswerPolicy, PhoneCommand};
 use crate::exhaustive::Death;
 use crate::handset::HandsetPlan;
 use crate::network::{QUIET, Quality};
-use crate::world::{Loss, Plan, World};
+use crate::world::{Loss, Plan, StorePlan, World};
 
 /// Who is who. The callees ring for a while before they pick up, so that a fault may come while they ring.
 const CALLER: usize = 0;
@@ -102,6 +102,8 @@ impl Reference {
             levels: [Level::OWN; 2],
             witness: None,
             fencing: false,
+            store: StorePlan::Own,
+            store_fails: false,
             trace: false,
         }
     }

@@ -7,6 +7,7 @@ mod pauses;
 mod people;
 mod settle;
 mod start;
+mod store;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use witness::Witness;
 
 pub use faults::{Counter, CrashPoint, Loss};
 pub use start::ECHO;
+pub use store::StorePlan;
 
 /// When a world begins. Not zero, so that the machines have been up for different times.
 pub const START_US: u64 = 1_000_000_000;
@@ -67,6 +69,10 @@ pub struct Plan {
     pub witness: Option<Mode>,
     /// A silent peer's power is cut before its role is taken.
     pub fencing: bool,
+    /// Where call records go.
+    pub store: StorePlan,
+    /// It is away now and then, and loses connections.
+    pub store_fails: bool,
     pub trace: bool,
 }
 
@@ -93,6 +99,8 @@ pub struct World {
     pub troubles: Vec<String>,
     /// How many things have happened.
     pub happenings: u64,
+    /// Until when each store, or the one that both share, takes nothing.
+    store_away_until_us: [u64; 2],
 }
 
 impl World {
@@ -166,7 +174,12 @@ impl World {
                 self.journal_synced(machine, boot, entries, generation);
             }
             Happening::DurableKept { machine, life, durable } => self.durable_kept(machine, life, durable),
-            Happening::RecordStored { machine, life, record } => self.record_stored(machine, life, *record),
+            Happening::RecordStored { machine, life, queue, record } => {
+                self.record_stored(machine, life, queue, *record);
+            }
+            Happening::RecordTaken { machine, record } => self.record_taken(machine, *record),
+            Happening::RecordSpooled { machine, life, record } => self.record_spooled(machine, life, *record),
+            Happening::SpoolStored { machine, life } => self.spool_stored(machine, life),
             Happening::AddressAdded { machine, life, epoch } => self.address_added(machine, life, epoch),
             Happening::LeaseOver { machine, boot, claim } => self.lease_over(machine, boot, claim),
             Happening::PbxRead { machine, life, asked_by } => {

@@ -7,6 +7,7 @@
 mod inbox;
 mod interfaces;
 mod sip_sockets;
+mod store;
 mod telling;
 mod tracks;
 mod virtual_router;
@@ -80,10 +81,7 @@ pub fn run(setup: &Setup) -> Result<()> {
     if opened.torn || opened.stopped.is_some() {
         tracing::warn!(stopped = ?opened.stopped, "the journal's end was torn; what it held had not been promised");
     }
-    let cdr = {
-        let sender = sender.clone();
-        storage::CdrStore::start(&setup.state_dir, move |event| sender.cdr(event)).into_diagnostic()?
-    };
+    let cdr = store::start(setup, &telling, &sender)?;
     let rtp = {
         let sender = sender.clone();
         let on_start = || {
@@ -120,6 +118,8 @@ pub fn run(setup: &Setup) -> Result<()> {
         level: Level::OWN,
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
+        records_shared: store::is_shared(setup),
+        records_kept_max: node::RECORDS_KEPT_MAX,
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());

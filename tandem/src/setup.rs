@@ -16,6 +16,7 @@ use node::cluster::{Failback, vrrp};
 use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
 use pbx::configuration::{Configuration, Loaded, load};
+use storage::cdr::Target;
 
 /// The priority of a node that has no peer to compare it with.
 const PRIORITY_ALONE: u8 = 100;
@@ -51,6 +52,8 @@ pub struct Setup {
     pub telling: Telling,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
+    /// Where call records are stored.
+    pub records: Target,
 }
 
 impl Setup {
@@ -85,6 +88,7 @@ impl Setup {
             key,
             telling: config.telling.clone(),
             safeguards: config.safeguards.clone(),
+            records: crate::records::target(&config.state_dir, &config.records),
         })
     }
 

@@ -6,6 +6,7 @@ use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
 use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
+use crate::cdr::StoreState;
 use crate::node::HEARTBEAT;
 
 /// This machine's clocks at the instant of the event.
@@ -33,6 +34,10 @@ pub enum Event {
     EpochReserved { epoch: Epoch },
     /// This node's store of call records has these.
     RecordsStored { identities: Vec<String> },
+    /// This node's disk has these, until the store that both nodes share takes them from there.
+    RecordsSpooled { identities: Vec<String> },
+    /// How this node's store of call records is, when that changes.
+    StoreTold(Box<StoreState>),
     /// The configuration files were read and checked, because of `Action::LoadPbx`.
     PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
     /// Where the media of a leg really comes from.
@@ -70,6 +75,8 @@ impl Event {
             Self::JournalWritten { .. } => "journal-written",
             Self::EpochReserved { .. } => "epoch-reserved",
             Self::RecordsStored { .. } => "records-stored",
+            Self::RecordsSpooled { .. } => "records-spooled",
+            Self::StoreTold(_) => "store-told",
             Self::PbxLoaded { .. } => "pbx-loaded",
             Self::Learned { .. } => "learned",
             Self::MediaHeard => "media-heard",

@@ -4,6 +4,7 @@
 //! commit before send.
 
 pub mod action;
+pub mod cdr;
 pub mod event;
 pub mod node;
 pub mod outbox;
@@ -11,10 +12,10 @@ pub mod status;
 
 pub use action::{Action, Tell};
 pub use event::{Event, MEDIA_HEARD_EVERY, Now, Operator};
-pub use node::{Node, Recovered, Settings};
+pub use node::{Node, RECORDS_KEPT_MAX, Recovered, Settings};
 pub use status::{
-    AboutLine, Answer, CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, Status, StepLine, TrackLine, VrrpLine,
-    WitnessLine,
+    AboutLine, Answer, CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, RecordsLine, Status, StepLine, TrackLine,
+    VrrpLine, WitnessLine,
 };
 
 // What the shell and the simulator need of the rooms below, so that they depend on this crate alone.

@@ -9,12 +9,15 @@ mod level;
 mod merge;
 mod operator;
 mod peer;
+mod records;
 mod resend;
 mod roles;
 mod tracks;
 mod vrrp;
 
-use std::collections::{BTreeMap, VecDeque};
+pub use records::RECORDS_KEPT_MAX;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +65,10 @@ pub struct Settings {
     pub tracks: Vec<cluster::track::Settings>,
     /// What keeps this node from being a second master.
     pub safeguards: Safeguards,
+    /// The store of call records is one that both nodes write to, so that one of them is enough.
+    pub records_shared: bool,
+    /// Finished records that the log carries while a store is away: `RECORDS_KEPT_MAX`.
+    pub records_kept_max: usize,
 }
 
 /// What the disk remembers.
@@ -115,8 +122,8 @@ pub struct Node {
     offer: Option<merge::Offer>,
     /// As active: the part of the peer's offer that this step has taken in.
     orphans_taken: Option<u32>,
-    /// Of each finished record: who has stored it.
-    stored: BTreeMap<String, Stored>,
+    /// Finished calls' records on their way into the stores.
+    records: records::Records,
     stop_asked_by: Option<u64>,
     /// A stop waits so long for a peer that is catching up.
     stop_waits_until: Option<LocalTime>,
@@ -128,12 +135,6 @@ pub struct Node {
     /// Calls whose last messages the present takeover sends again.
     resending: usize,
     actions: Vec<Action>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stored {
-    here: bool,
-    there: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -201,7 +202,7 @@ impl Node {
             rebooted,
             offer: None,
             orphans_taken: None,
-            stored: BTreeMap::new(),
+            records: records::Records::default(),
             stop_asked_by: None,
             stop_waits_until: None,
             role_told: Role::default(),
@@ -248,6 +249,8 @@ impl Node {
                 self.take_cluster_outputs(now, outputs);
             }
             Event::RecordsStored { identities } => self.records_stored_here(identities),
+            Event::RecordsSpooled { identities } => self.records_spooled_here(identities),
+            Event::StoreTold(state) => self.store_told(*state),
             Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
             Event::Learned { port, rtp, rtcp } => {
                 if self.takes_input() {
@@ -282,7 +285,8 @@ impl Node {
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
-        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop].into_iter().flatten().min()
+        let again = self.has_records_again().then_some(LocalTime::ZERO);
+        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again].into_iter().flatten().min()
     }
 
     pub fn role(&self) -> Role {
@@ -353,6 +357,7 @@ impl Node {
         self.watch_step(now);
         self.watch_protection(now);
         self.watch_stores(now);
+        self.store_some_again();
         if self.claimed && self.durable.alone_since.is_none() && !self.waits_for_peer() {
             // What phones have said since the peer was last heard, it may not have.
             let peer = self.cluster.peer();
@@ -364,7 +369,7 @@ impl Node {
         let mut released = self.outbox.release(gate, acked);
         if !self.may_store_records() {
             // They stay in the log, and are stored when a phone or the peer is heard.
-            released.retain(|action| !matches!(action, Action::StoreRecord(_)));
+            released.retain(|action| !matches!(action, Action::StoreRecord(_) | Action::SpoolRecord(_)));
         }
         self.actions.extend(released);
         self.stop_when_ready(now);
@@ -414,10 +419,10 @@ impl Node {
     fn take_pbx_output(&mut self, now: Now, lsn: Lsn, output: PbxOutput) {
         let action = match output {
             PbxOutput::Send(Transmit { local, destination, bytes }) => Action::Send { local, destination, bytes },
-            PbxOutput::Record(record) => {
-                self.stored.entry(record.identity.clone()).or_default();
-                Action::StoreRecord(record)
-            }
+            PbxOutput::Record(record) => match self.record_action(record) {
+                Some(action) => action,
+                None => return,
+            },
             PbxOutput::OpenPort(port) => return self.actions.push(Action::OpenPort(port)),
             PbxOutput::UpdatePort(port) => return self.actions.push(Action::UpdatePort(port)),
             PbxOutput::ClosePort(port) => return self.actions.push(Action::ClosePort(port)),
@@ -425,7 +430,9 @@ impl Node {
         };
         if self.cluster.role() == Role::Active {
             self.outbox.hold(lsn, now.local, action);
-        } else if matches!(action, Action::StoreRecord(_)) && self.cluster.role() == Role::Standby {
+        } else if matches!(action, Action::StoreRecord(_) | Action::SpoolRecord(_))
+            && self.cluster.role() == Role::Standby
+        {
             // What our own disk remembers may be void: a node that has just started waits for its leader's word.
             self.actions.push(action);
         }
@@ -552,6 +559,7 @@ impl Node {
         for error in self.pbx.replace(time, objects) {
             self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
         }
+        self.records_replaced();
     }
 
     fn pbx_loaded(&mut self, now: Now, loaded: Loaded, asked_by: Option<u64>) {

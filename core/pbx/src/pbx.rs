@@ -11,6 +11,7 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -286,6 +287,15 @@ impl Pbx {
     /// The finished records that some store may still lack.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// Those from an identity on, in the order of identities.
+    pub fn records_after(&self, identity: Bound<String>) -> impl Iterator<Item = &Record> {
+        self.records.range((identity, Bound::Unbounded)).map(|(_, record)| record)
+    }
+
+    pub fn records_count(&self) -> usize {
+        self.records.len()
     }
 
     pub fn take_outputs(&mut self) -> Vec<Output> {

@@ -19,12 +19,12 @@ const RECORDS_LIMIT: Duration = Duration::from_secs(10);
 
 /// A call as its caller saw it, in seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ExpectedCall {
-    pub(super) src: String,
-    pub(super) dst: String,
-    pub(super) is_answered: bool,
-    pub(super) duration_s: f64,
-    pub(super) billed_s: f64,
+pub struct ExpectedCall {
+    pub src: String,
+    pub dst: String,
+    pub is_answered: bool,
+    pub duration_s: f64,
+    pub billed_s: f64,
 }
 
 impl Room {
@@ -96,7 +96,7 @@ fn of_the_room(mut rows: Vec<CallRow>) -> Vec<CallRow> {
 type Pair<'a> = (Vec<&'a ExpectedCall>, Vec<&'a CallRow>);
 
 /// Differences between what was done and what one node has recorded.
-fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
+pub fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut pairs: BTreeMap<(&str, &str), Pair<'_>> = BTreeMap::new();
     for call in made {

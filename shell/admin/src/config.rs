@@ -13,6 +13,7 @@ use node::cluster::Failback;
 
 mod error;
 mod reader;
+mod records;
 mod safeguards;
 mod sections;
 mod service;
@@ -24,6 +25,7 @@ mod value;
 mod vrrp;
 
 pub use error::{ConfigError, Invalid, Problem};
+pub use records::{RecordServer, Records, STORE_ADDRESSES_MAX, ServerKind, StoreTls};
 pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
 pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
@@ -88,6 +90,8 @@ pub struct Config {
     pub telling: Telling,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
+    /// Where call records are stored.
+    pub records: Records,
 }
 
 /// The other node of the pair.
@@ -131,6 +135,15 @@ pub fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let text = read_text(path)?;
     let directory = directory_of(path)?;
     let found = Document::parse(&text).and_then(|document| sections::state_dir(&document, &directory));
+    found.map_err(|problems| ConfigError::invalid(path, text, problems))
+}
+
+/// Only where the records are of the node of the file at `path`, which may be wrong elsewhere: its state directory, and
+/// its store.
+pub fn records(path: &Path) -> Result<(PathBuf, Records), ConfigError> {
+    let text = read_text(path)?;
+    let directory = directory_of(path)?;
+    let found = Document::parse(&text).and_then(|document| sections::records_of(&document, &directory));
     found.map_err(|problems| ConfigError::invalid(path, text, problems))
 }
 

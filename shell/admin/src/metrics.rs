@@ -122,6 +122,11 @@ impl Metrics {
             set(&gauge!("tandem_ping_targets"), f64::from(pings.targets));
             set(&gauge!("tandem_ping_targets_answering"), f64::from(pings.answering));
         }
+        if let Some(records) = &status.records {
+            set(&gauge!("tandem_records_store_up"), flag(records.trouble.is_none()));
+            set(&gauge!("tandem_records_spooled"), records.spooled as f64);
+            set(&gauge!("tandem_records_oldest_seconds"), records.oldest_seconds.unwrap_or_default() as f64);
+        }
         for link in links {
             counter!("tandem_link_received_total", "link" => link.name.clone()).absolute(link.received);
             counter!("tandem_link_sent_total", "link" => link.name.clone()).absolute(link.sent);
@@ -146,6 +151,9 @@ fn describe() {
     describe_gauge!("tandem_registrations", "Phones that are registered");
     describe_gauge!("tandem_calls", "Calls in progress");
     describe_gauge!("tandem_records_waiting", "Call records that not every store has yet");
+    describe_gauge!("tandem_records_store_up", "1 while the store of call records takes them");
+    describe_gauge!("tandem_records_spooled", "Call records on this disk because they were too many for the log");
+    describe_gauge!("tandem_records_oldest_seconds", Unit::Seconds, "Since the end of the oldest call that waits here");
     describe_gauge!("tandem_log_entries", "Number of the last entry of the log");
     describe_gauge!("tandem_journal_entries", "Number of the last entry that the journal has written");
     describe_gauge!("tandem_priority", "Priority less what fails of what is tracked");

@@ -89,7 +89,7 @@ impl World {
 
     fn record_lines(&self, machine: usize) -> Vec<RecordLine> {
         let own = |wall: node::base::WallTime| wall.0.saturating_sub(WALL_US);
-        let lines = self.machines[machine].records.iter().map(|(identity, record)| RecordLine {
+        let lines = self.machines[self.store_of(machine)].records.iter().map(|(identity, record)| RecordLine {
             identity: identity.clone(),
             source: record.source.clone(),
             destination: record.destination.clone(),

@@ -60,6 +60,7 @@ impl World {
             asked: 0,
             troubles: Vec::new(),
             happenings: 0,
+            store_away_until_us: [0; 2],
         };
         if world.plan.witness.is_some() {
             let life = world.random.number();
@@ -112,6 +113,8 @@ impl World {
             level: of.level,
             tracks: Vec::new(),
             safeguards: self.safeguards(),
+            records_shared: self.plan.store.is_shared(),
+            records_kept_max: self.plan.store.kept_max(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());
@@ -137,6 +140,7 @@ impl World {
             self.after(1_000, Happening::Carrier { machine, life, up: false });
         }
         self.tell(machine, life, Event::Timeout);
+        self.empty_spool_later(machine);
     }
 
     pub(super) fn boot(&mut self, machine: usize) {

@@ -203,6 +203,8 @@ impl World {
             Action::JournalCheckpoint(checkpoint) => self.journal.checkpoint(local_now(), checkpoint),
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
             Action::StoreRecord(record) => self.cdr.store(*record),
+            Action::SpoolRecord(record) => self.cdr.spool(*record),
+            Action::LeaveRecords => self.cdr.leave(),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
             Action::Reply { number, mut answer } => {
                 if let Answer::Status(status) = answer.as_mut() {

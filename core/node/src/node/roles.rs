@@ -113,6 +113,9 @@ impl Node {
         self.pbx.stand_by();
         self.actions.push(Action::Yield);
         self.vrrp_stand_by(now);
+        if self.settings.records_shared {
+            self.actions.push(Action::LeaveRecords);
+        }
         if let Some(peering) = self.peering.as_mut() {
             peering.set_epoch_floor(epoch);
             peering.follow(&self.log);

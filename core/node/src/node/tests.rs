@@ -11,6 +11,7 @@ use crate::status::Answer;
 
 mod drain;
 mod level;
+mod records;
 mod split;
 mod third_router;
 mod vrrp;
@@ -64,6 +65,8 @@ fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, lif
         timing: Timing::default(),
         restart: None,
         safeguards: Default::default(),
+        records_shared: false,
+        records_kept_max: RECORDS_KEPT_MAX,
         incarnation: Incarnation(u64::from(index) + 100 + 1_000 * life),
         service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],

@@ -8,15 +8,18 @@ use node::cluster::Failback;
 
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
+use super::records::{self, records};
 use super::safeguards::{self, safeguards};
 use super::telling::{self, telling};
 use super::{
-    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, WAIT_FOR_PEER,
+    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Records, Service, WAIT_FOR_PEER,
     WAIT_FOR_PEER_DEFAULT, service, track, value, vrrp,
 };
 
-const ROOT_KEYS: [&str; 12] =
-    ["node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics"];
+const ROOT_KEYS: [&str; 13] = [
+    "node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics",
+    "records",
+];
 const NODE_KEYS: [&str; 6] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay", "wait_for_peer"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
@@ -38,8 +41,9 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
-    match (node, service) {
-        (Some(node), Some(service)) if problems.is_empty() => {
+    let records = records(&root, directory, &mut problems);
+    match (node, service, records) {
+        (Some(node), Some(service), Some(records)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback, preempt_delay, wait_for_peer } = node;
             Ok(Config {
                 name,
@@ -56,6 +60,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 listen: None,
                 telling,
                 safeguards,
+                records,
             })
         }
         _ => Err(problems),
@@ -68,6 +73,14 @@ pub(super) fn state_dir(document: &Document<'_>, directory: &Path) -> Result<Pat
     let section = section_needed(&document.root(), "node", &mut problems);
     let path = section.and_then(|section| path(&section, "state_dir", STATE_DIR_EXAMPLE, directory, &mut problems));
     path.ok_or(problems)
+}
+
+/// Only where the node keeps its state, and where its call records are.
+pub(super) fn records_of(document: &Document<'_>, directory: &Path) -> Result<(PathBuf, Records), Problems> {
+    let state_dir = state_dir(document, directory)?;
+    let mut problems = Problems::new();
+    let records = records(&document.root(), directory, &mut problems);
+    records.filter(|_| problems.is_empty()).map(|records| (state_dir, records)).ok_or(problems)
 }
 
 struct Node {
@@ -223,5 +236,6 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
     ];
     all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);
+    all.push(("[records]", &records::KEYS));
     all
 }

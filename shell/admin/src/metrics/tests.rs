@@ -28,7 +28,11 @@ fn prometheus_is_told_what_the_node_is() {
     metrics.step("log", Duration::from_millis(1));
     let link = LinkNumbers { name: "10.77.0.12:7700".into(), received: 7, sent: 8, ignored: 1, handshakes: 2 };
     let audio = AudioNumbers { packets_received: 100, packets_sent: 99, errors: 1 };
-    metrics.look(&crate::human::tests::example().status, &[link], audio);
+    let mut status = crate::human::tests::example().status;
+    let trouble = Some("its disk is full".into());
+    let records = node::RecordsLine { trouble, spooled: 3, oldest_seconds: Some(185), ..Default::default() };
+    status.records = Some(records);
+    metrics.look(&status, &[link], audio);
     let begun = Instant::now();
     let text = loop {
         match ask(listen) {
@@ -47,6 +51,9 @@ fn prometheus_is_told_what_the_node_is() {
         "tandem_peer_drained 0",
         "tandem_level 2",
         "tandem_priority 150",
+        "tandem_records_store_up 0",
+        "tandem_records_spooled 3",
+        "tandem_records_oldest_seconds 185",
         "tandem_link_received_total{link=\"10.77.0.12:7700\"} 7",
         "tandem_audio_packets_received_total 100",
         "tandem_step_seconds_bucket{event=\"datagram\",le=\"0.001\"} 0",
