@@ -24,8 +24,9 @@ pub const PASSWORD: &str = "a word of passage";
 /// Where Debian has PostgreSQL's programs, by version.
 const POSTGRES_ROOT: &str = "/usr/lib/postgresql";
 
-/// PostgreSQL does not run as root.
+/// PostgreSQL does not run as root, and MariaDB's members cannot copy each other's data as root.
 const POSTGRES_USER: &str = "postgres";
+const MARIADB_USER: &str = "mysql";
 
 /// Making a data directory takes seconds, and more beside other tests.
 const MAKE_LIMIT: Duration = Duration::from_secs(120);
@@ -38,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Small servers: they have a few thousand rows.
 const MARIADB_OPTIONS: [&str; 13] = [
     "--no-defaults",
-    "--user=root",
+    "--user=mysql",
     "--skip-name-resolve",
     "--performance-schema=OFF",
     "--innodb-buffer-pool-size=32M",
@@ -53,7 +54,7 @@ const MARIADB_OPTIONS: [&str; 13] = [
 ];
 
 /// A member that is silent is given up within seconds, so that a test need not wait for it.
-const GALERA_OPTIONS: &str = "gcache.size=8M;gmcast.peer_timeout=PT1S;evs.suspect_timeout=PT1S;\
+const GALERA_OPTIONS: &str = "gmcast.peer_timeout=PT1S;evs.suspect_timeout=PT1S;\
                               evs.inactive_timeout=PT3S;evs.inactive_check_period=PT0.5S;evs.keepalive_period=PT0.3S";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +122,23 @@ impl Server {
     }
 
     fn install_mariadb(&self) -> Result<(), LabError> {
+        self.give_to(MARIADB_USER)?;
         let mut command = Command::new("mariadb-install-db");
-        command.args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        command.args(["--no-defaults", "--user=mysql", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         command.args(["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M"]);
         command.arg(format!("--datadir={}", self.data().display()));
         process::run(&mut command, "", MAKE_LIMIT).map(drop)
+    }
+
+    fn give_to(&self, user: &str) -> Result<(), LabError> {
+        process::run(Command::new("chown").args(["-R", user]).arg(&self.directory), "", STATEMENT_LIMIT).map(drop)
     }
 
     fn install_postgres(&self) -> Result<(), LabError> {
         let password = self.directory.join("password");
         let failed = || LabError::io(format!("writing {}", password.display()));
         fs::write(&password, PASSWORD).map_err(failed())?;
-        process::run(Command::new("chown").args(["-R", POSTGRES_USER]).arg(&self.directory), "", STATEMENT_LIMIT)?;
+        self.give_to(POSTGRES_USER)?;
         let mut command = as_postgres(Command::new("setpriv"), "initdb")?;
         command.args(["--username", USER, "--auth-local=trust", "--auth-host=scram-sha-256", "--wal-segsize=1"]);
         command.arg("--encoding=UTF8").arg("--locale=C");
@@ -155,7 +161,7 @@ impl Server {
                 command.arg(format!("--pid-file={}", self.directory.join("pid").display()));
                 if self.kind == Kind::Galera {
                     command.args(["--wsrep-on=ON", "--wsrep-provider=/usr/lib/galera/libgalera_smm.so"]);
-                    command.arg(format!("--wsrep-provider-options={GALERA_OPTIONS}"));
+                    command.arg(format!("--wsrep-provider-options={GALERA_OPTIONS};gcache.size=8M"));
                     command.arg(format!("--wsrep-cluster-address=gcomm://{}", self.members()));
                     command.arg(format!("--wsrep-node-address={address}"));
                     if first {

@@ -40,6 +40,8 @@ struct Pair {
     /// The priorities that each node adverted.
     adverts: [Vec<u8>; 2],
     neighbours_told: usize,
+    /// How often each node left to the other what waited for a shared store.
+    records_left: [usize; 2],
     sequence: u32,
     /// This node is dead: nothing reaches it, and it does nothing.
     dead: Option<usize>,
@@ -97,6 +99,7 @@ impl Pair {
             answers: Vec::new(),
             adverts: Default::default(),
             neighbours_told: 0,
+            records_left: [0; 2],
             sequence: 0,
             dead: None,
             disks: [Durable::default(); 2],
@@ -134,6 +137,7 @@ impl Pair {
                 Action::Reply { answer, .. } => self.answers.push(*answer),
                 Action::SendVrrp { bytes, .. } => self.adverts[index].push(bytes[2]),
                 Action::TellNeighbours { .. } => self.neighbours_told += 1,
+                Action::LeaveRecords => self.records_left[index] += 1,
                 _ => {}
             }
         }

@@ -381,3 +381,21 @@ fn a_password_is_read_from_a_file_that_only_its_owner_reads() {
     assert!(matches!(read_password(&path), Err(PasswordError::Format { .. })));
     assert!(matches!(read_password(&directory.0.join("none")), Err(PasswordError::Read { .. })));
 }
+
+#[test]
+fn a_spool_that_cannot_be_opened_is_told_and_keeps_nothing_from_the_store() {
+    let directory = Directory::new("no-spool");
+    fs::create_dir_all(directory.0.join(SPOOL_FILE)).unwrap();
+    let (store, events) = start(&directory.0);
+    store.store(record(1));
+    let (mut text, mut identities) = (None, Vec::new());
+    while text.is_none() || identities.is_empty() {
+        match events.recv_timeout(PATIENCE).expect("an event") {
+            CdrEvent::Stored { identities: more } => identities.extend(more),
+            CdrEvent::State(state) => text = text.or(state.trouble),
+            CdrEvent::Spooled { .. } => panic!("nothing was to be spooled"),
+        }
+    }
+    assert!(text.as_ref().is_some_and(|text| text.starts_with("the spool: ")), "{text:?}");
+    assert_eq!(identities, [record(1).identity]);
+}

@@ -96,24 +96,28 @@ impl Writer {
     /// This thread has nothing but the store, so it may block on its orders.
     pub(super) async fn run(mut self) {
         let mut pause = PAUSE_FIRST;
-        let mut spool_trouble = self.spool.recover().await.err().map(|trouble| trouble.text());
+        let mut spool_trouble = self.spool_some().await.err();
         loop {
-            self.tell(spool_trouble.is_some());
+            self.tell(false);
             let nothing = self.waiting.len() == 0 && self.spool.count() == 0 && self.to_spool.is_empty();
-            if nothing && !self.unproven {
+            if nothing && !self.unproven && spool_trouble.is_none() {
                 match self.orders.recv() {
                     Ok(order) => self.take(order),
                     Err(_) => return,
                 }
             }
             self.take_all();
-            spool_trouble = self.spool_some().await.err().map(|trouble| trouble.text());
+            spool_trouble = self.spool_some().await.err();
             match self.step().await {
                 Ok(avoided) => {
-                    self.state.trouble = spool_trouble.clone().map(|text| format!("the spool: {text}"));
+                    self.state.trouble = spool_trouble.as_ref().map(|trouble| format!("the spool: {}", trouble.text()));
                     self.state.avoided = avoided;
                     self.unproven = false;
                     pause = PAUSE_FIRST;
+                    if spool_trouble.is_some() {
+                        self.tell(true);
+                        self.wait(pause).await;
+                    }
                 }
                 Err(text) => {
                     self.state.trouble = Some(text);
@@ -162,6 +166,7 @@ impl Writer {
     }
 
     async fn spool_some(&mut self) -> Result<(), Trouble> {
+        self.spool.recover().await?;
         if self.to_spool.is_empty() {
             return Ok(());
         }
