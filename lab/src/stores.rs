@@ -127,6 +127,8 @@ impl Server {
         command.args(["--no-defaults", "--user=mysql", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         command.args(["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M"]);
         command.arg(format!("--datadir={}", self.data().display()));
+        // Two that are made at a time would remove each other's temporary tables.
+        command.arg(format!("--tmpdir={}", self.directory.display()));
         process::run(&mut command, "", MAKE_LIMIT).map(drop)
     }
 
@@ -158,6 +160,7 @@ impl Server {
                 let mut command = self.host.command("mariadbd");
                 command.args(MARIADB_OPTIONS).arg(format!("--datadir={}", self.data().display()));
                 command.arg(format!("--socket={}", self.socket().display())).arg(format!("--bind-address={address}"));
+                command.arg(format!("--tmpdir={}", self.directory.display()));
                 command.arg(format!("--pid-file={}", self.directory.join("pid").display()));
                 if self.kind == Kind::Galera {
                     command.args(["--wsrep-on=ON", "--wsrep-provider=/usr/lib/galera/libgalera_smm.so"]);
