@@ -284,6 +284,10 @@ impl Server {
     /// The server and all of its processes: SIGKILL is a power cut but for the disk, SIGSTOP a freeze.
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
         let Some(process) = &self.process else { return Ok(()) };
+        // PostgreSQL's processes have groups of their own; one that has just ended needs no signal.
+        for child in children(process.id()) {
+            let _ = kill(Pid::from_raw(child), signal);
+        }
         let group = Pid::from_raw(-(process.id() as i32));
         kill(group, signal).map_err(|errno| LabError::Io {
             operation: format!("sending {signal} to the database on {}", self.host.name),
@@ -305,6 +309,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn children(pid: u32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// `program` of the newest PostgreSQL that is installed, run by a `setpriv` as its own user.

@@ -7,7 +7,7 @@ use phone::{AnswerPolicy, PhoneCommand};
 use crate::exhaustive::{self, Death, Outcome, Report};
 use crate::handset::HandsetPlan;
 use crate::planted::Plant;
-use crate::world::{CrashPoint, Plan, World};
+use crate::world::{CrashPoint, Plan, StorePlan, World};
 
 /// The phones of one half, the other one's follow: two who talk all the time, two of whom one rings when the network
 /// falls apart, and two who call each other while it is.
@@ -47,6 +47,8 @@ fn plan(seed: u64) -> Plan {
         levels: [Level::OWN; 2],
         witness: None,
         fencing: false,
+        store: StorePlan::Own,
+        store_fails: false,
         trace: false,
     }
 }

@@ -30,6 +30,11 @@ fn record_identity_by_writer() {
 }
 
 #[test]
+fn record_forgotten_early() {
+    caught(Planted::RecordForgottenEarly);
+}
+
+#[test]
 fn stale_epoch_accepted() {
     caught(Planted::StaleEpochAccepted);
 }

@@ -112,15 +112,15 @@ impl Table {
         check(name, &columns)?;
         check_engine(connection, name).await?;
         for sql in extend(dialect, name, &columns) {
-            connection.execute_within(CHANGE_LIMIT, &sql, &[]).await?;
+            change(connection, &sql).await?;
         }
         let missing = missing_indexes(connection, name).await?;
         for sql in missing {
-            connection.execute_within(CHANGE_LIMIT, &sql, &[]).await?;
+            change(connection, &sql).await?;
         }
         columns = found(connection, name).await?;
         if !is_unique(connection, name).await? {
-            connection.execute_within(CHANGE_LIMIT, &create_unique(dialect, name), &[]).await?;
+            change(connection, &create_unique(dialect, name)).await?;
         }
         note_version(connection, name).await?;
         Ok(Self::of(dialect, name, &columns))
@@ -349,6 +349,14 @@ fn check(table: &str, found: &[Found]) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+/// What the other node has changed meanwhile is changed.
+async fn change(connection: &mut Connection, sql: &str) -> Result<(), Trouble> {
+    match connection.execute_within(CHANGE_LIMIT, sql, &[]).await {
+        Err(Trouble::Exists(_)) => Ok(()),
+        other => other,
+    }
 }
 
 /// The table's columns, names in small letters; empty when there is no such table.

@@ -36,6 +36,8 @@ pub enum Trouble {
     Busy(#[source] sqlx::Error),
     #[error("no secure connection")]
     Tls(#[source] sqlx::Error),
+    #[error("it has that already")]
+    Exists(#[source] sqlx::Error),
     #[error("it refuses a value")]
     Value(#[source] sqlx::Error),
     #[error("the table `{table}` does not fit: {why}")]
@@ -107,6 +109,7 @@ enum Sort {
     Conflict,
     Busy,
     Value,
+    Exists,
     Foreign,
     Other,
 }
@@ -123,6 +126,7 @@ impl Sort {
             Self::Conflict => Trouble::Conflict(error),
             Self::Busy => Trouble::Busy(error),
             Self::Value => Trouble::Value(error),
+            Self::Exists => Trouble::Exists(error),
             Self::Foreign => Trouble::Foreign(error),
             Self::Other => Trouble::Other(error),
         }
@@ -145,6 +149,7 @@ fn of_mysql(number: u16, message: &str) -> Sort {
         // 1180: Galera's certification failed at the commit.
         1205 | 1213 | 1180 => Sort::Conflict,
         1040 | 1053 | 1203 | 1226 | 1927 | 3024 | 1969 => Sort::Busy,
+        1050 | 1060 | 1061 => Sort::Exists,
         1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 3988 | 4025 | 3819 => Sort::Value,
         _ => Sort::Other,
     }
@@ -158,6 +163,7 @@ fn of_postgres(state: &str) -> Sort {
         "42501" => Sort::Denied,
         "25006" => Sort::ReadOnly,
         "53100" => Sort::Full,
+        "42701" | "42P07" => Sort::Exists,
         "40001" | "40P01" | "55P03" => Sort::Conflict,
         "53300" | "53200" | "57014" | "57P01" | "57P02" | "57P03" => Sort::Busy,
         state if state.starts_with("22") || state == "23514" => Sort::Value,
