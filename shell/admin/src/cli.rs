@@ -79,7 +79,7 @@ pub enum Command {
     ///
     /// They are read from the store that the configuration names, so the node need not run. The columns are those of
     /// Asterisk's call records, with an identity that is the same on both nodes. Times are in UTC.
-    Cdr(CdrArguments),
+    Cdr(Box<CdrArguments>),
     /// Let the other node take over, without losing anything
     ///
     /// Either node may be asked. Calls go on, phones notice nothing. It is refused while the pair is not protected.

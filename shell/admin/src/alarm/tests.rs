@@ -228,9 +228,9 @@ fn of_a_shared_store_the_node_that_serves_tells() {
     assert_eq!(Look::of_records(&status), Look::Others, "nothing was told of a store");
     status.records = Some(node::RecordsLine { shared: true, ..Default::default() });
     assert_eq!(Look::of_records(&status), Look::Protected);
-    let trouble = Some("mysql at 10.0.0.1:3306: its disk is full".to_owned());
-    status.records = Some(node::RecordsLine { shared: true, trouble: trouble.clone(), ..Default::default() });
-    let told = Look::Unprotected { reason: trouble.unwrap(), on_purpose: false };
+    let trouble = "mysql at 10.0.0.1:3306: its disk is full".to_owned();
+    status.records = Some(node::RecordsLine { shared: true, trouble: Some(trouble.clone()), ..Default::default() });
+    let told = Look::Unprotected { reason: trouble, on_purpose: false };
     assert_eq!(Look::of_records(&status), told);
     status.role = "standby".into();
     assert_eq!(Look::of_records(&status), Look::Others);
