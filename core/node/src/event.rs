@@ -6,6 +6,8 @@ use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
 use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
+use crate::files::{ConfigRequest, FilesEvent};
+
 /// This machine's clocks at the instant of the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -33,6 +35,8 @@ pub enum Event {
     RecordsStored { identities: Vec<String> },
     /// The configuration files were read and checked, because of `Action::LoadPbx`.
     PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
+    /// Of the contents and the folder of the PBX's files.
+    Files(FilesEvent),
     /// Where the media of a leg really comes from.
     Learned { port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
     /// Media of phones has come since this was last said; at most every `MEDIA_HEARD_EVERY`.
@@ -67,7 +71,9 @@ pub enum Operator {
     SwitchOver,
     /// This node is to be out of service in this way, or not any more.
     Drain(Drain),
+    /// As `Config(ConfigRequest::Apply)`, where both programs know it.
     Reload,
+    Config(ConfigRequest),
     /// The node is being shut down: hand over if there is somebody to hand over to.
     Stop,
 }

@@ -242,6 +242,7 @@ impl Node {
             }
             Event::RecordsStored { identities } => self.records_stored_here(identities),
             Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
+            Event::Files(_) => {}
             Event::Learned { port, rtp, rtcp } => {
                 if self.takes_input() {
                     self.pbx.learned(port, rtp, rtcp);

@@ -95,6 +95,7 @@ impl World {
                 self.queue.push(at_us, Happening::RecordStored { machine, life, record });
             }
             Action::LoadPbx { asked_by } => self.after(5_000, Happening::PbxRead { machine, life, asked_by }),
+            Action::Files(_) => {}
             Action::Reply { number, answer } => {
                 self.answers.insert(number, *answer);
             }

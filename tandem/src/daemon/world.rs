@@ -204,6 +204,8 @@ impl World {
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
             Action::StoreRecord(record) => self.cdr.store(*record),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
+            // The folder is each node's own until there is a store of contents.
+            Action::Files(_) => {}
             Action::Reply { number, answer } => {
                 if let Some(reply) = self.replies.remove(&number) {
                     // Whoever asked may have gone.

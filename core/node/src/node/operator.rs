@@ -24,6 +24,7 @@ impl Node {
             Operator::SwitchOver => self.switch_over(now),
             Operator::Drain(drain) => self.drain(now, drain),
             Operator::Reload => return self.actions.push(Action::LoadPbx { asked_by: Some(number) }),
+            Operator::Config(_) => Answer::Refused { text: "not known yet".into() },
             Operator::Stop => return self.stop(now, number),
         };
         self.reply(number, answer);
@@ -124,6 +125,7 @@ impl Node {
             tracks: self.track_lines(),
             witness: self.witness_line(now),
             pings: self.pings_line(),
+            configuration: None,
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),
             level: self.level().0,
