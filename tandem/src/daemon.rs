@@ -120,6 +120,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         level: Level::OWN,
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
+        bandwidth: node::replication::files::transfer::BANDWIDTH,
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());

@@ -9,7 +9,7 @@ use replication::Hash;
 use replication::files::{Version, VersionId};
 use serde::{Deserialize, Serialize};
 
-/// What the node wants done; the answers come in any order, and each may come late or never.
+/// What the node wants done, in the order given; an answer may come late or never.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilesAction {
     /// Which of these are here, and how much of those that are not? -> `Looked`
@@ -29,7 +29,8 @@ pub enum FilesAction {
     /// nor this version, nor `over`, is somebody's edit: it stays, the answer is `failed`, and `Edited` follows.
     /// -> `Installed`
     Install { version: VersionId, over: Option<VersionId> },
-    /// Look at the folder now. -> `Edited` or `Unchanged`, with the number.
+    /// Look at the folder now, and put back what it has and the store has lost. -> `Edited` or `Unchanged`, with the
+    /// number.
     Scan { asked_by: Option<u64> },
     /// These versions are wanted. Contents that none of them reaches may go, if they are not new.
     Keep { versions: Vec<VersionId> },

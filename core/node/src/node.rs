@@ -2,6 +2,7 @@
 
 mod about;
 mod cause;
+mod configuration;
 mod drain;
 mod guard;
 mod level;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub tracks: Vec<cluster::track::Settings>,
     /// What keeps this node from being a second master.
     pub safeguards: Safeguards,
+    /// Bytes per second of contents that are asked of the peer at most.
+    pub bandwidth: u64,
 }
 
 /// What the disk remembers.
@@ -117,6 +120,7 @@ pub struct Node {
     /// A stop waits so long for a peer that is catching up.
     stop_waits_until: Option<LocalTime>,
     acquaintance: about::Acquaintance,
+    room: configuration::Room,
     /// The role as of the last step that the cluster had something to say in.
     role_told: Role,
     /// What the present step began with.
@@ -168,6 +172,7 @@ impl Node {
         let seed = Random::from_seed(random.bytes());
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;
+        let room = configuration::Room::new(settings.bandwidth);
         let mut node = Self {
             router: settings.vrrp.clone().map(Router::new),
             tracks: Tracks::new(settings.tracks.clone()),
@@ -199,6 +204,7 @@ impl Node {
             stop_waits_until: None,
             role_told: Role::default(),
             acquaintance: about::Acquaintance::default(),
+            room,
             trigger: cause::Trigger::default(),
             resending: 0,
             actions: Vec::new(),
@@ -242,7 +248,7 @@ impl Node {
             }
             Event::RecordsStored { identities } => self.records_stored_here(identities),
             Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
-            Event::Files(_) => {}
+            Event::Files(event) => self.files_event(now, event),
             Event::Learned { port, rtp, rtcp } => {
                 if self.takes_input() {
                     self.pbx.learned(port, rtp, rtcp);
@@ -276,7 +282,9 @@ impl Node {
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
-        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop].into_iter().flatten().min()
+        let first =
+            [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop].into_iter().flatten().min();
+        self.configuration_deadline(first)
     }
 
     pub fn role(&self) -> Role {
@@ -334,6 +342,7 @@ impl Node {
 
     /// The end of every step: its changes go into the log, its words wait for the log, the peer is told.
     fn finish(&mut self, now: Now) {
+        self.drive_configuration(now);
         if self.cluster.role() == Role::Active {
             self.append_changes(now);
         }
@@ -369,13 +378,12 @@ impl Node {
 
     fn append_changes(&mut self, now: Now) {
         let changes = self.pbx.take_changes();
-        if changes.is_empty() {
+        let mut deltas = std::mem::take(&mut self.room.changes);
+        if changes.is_empty() && deltas.is_empty() {
             return;
         }
-        let deltas: Vec<Delta> = changes
-            .into_iter()
-            .map(|change| Delta { key: Key::new(change.kind, change.id), value: change.value })
-            .collect();
+        let of_pbx = |change: pbx::object::Change| Delta { key: Key::new(change.kind, change.id), value: change.value };
+        deltas.extend(changes.into_iter().map(of_pbx));
         let cluster_time = self.cluster.cluster_time(now.local);
         for part in bounded(deltas) {
             match self.log.append(self.cluster.epoch(), part, cluster_time, now.wall) {
@@ -533,7 +541,8 @@ impl Node {
 
     fn rebuild(&mut self, now: Now) {
         let time = self.pbx_now(now);
-        let objects = self.log.store().iter().map(|(key, value)| (key.kind, key.id.as_str(), value));
+        let objects = self.log.store().iter().filter(|(key, _)| !configuration::known::is_own(key.kind));
+        let objects = objects.map(|(key, value)| (key.kind, key.id.as_str(), value));
         for error in self.pbx.replace(time, objects) {
             self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
         }

@@ -112,6 +112,7 @@ impl World {
             level: of.level,
             tracks: Vec::new(),
             safeguards: self.safeguards(),
+            bandwidth: node::replication::files::transfer::BANDWIDTH,
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());

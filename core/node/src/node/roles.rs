@@ -72,6 +72,7 @@ impl Node {
 
     fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
         let cause = self.cause_active(before);
+        self.configuration_role_changed();
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;
@@ -101,6 +102,7 @@ impl Node {
     fn become_standby(&mut self, now: Now, before: Role, epoch: Epoch) {
         let was_active = self.claimed;
         let cause = self.cause_standby(before);
+        self.configuration_role_changed();
         self.claimed = false;
         self.outbox.discard();
         self.resend.clear();
