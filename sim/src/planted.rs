@@ -2,6 +2,7 @@
 //! node and its shell: the product has no switch for any of them.
 
 mod commit;
+mod configuration;
 mod leases;
 mod levels;
 mod messages;
@@ -13,12 +14,17 @@ use node::base::Level;
 use node::cluster::witness::Answer;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
-use node::{Action, Event, Node, Now};
+use node::{Action, Event, FilesEvent, Node, Now};
 
+use crate::chaos;
 use crate::exhaustive::{self, Death, Outcome};
 use crate::reference::Reference;
 
 use omissions::{Omission, Omitted};
+
+/// Random worlds in which a fault of the configuration is looked for, and how long each lives.
+const WORLDS: u64 = 6;
+const WORLD_US: u64 = 150_000_000;
 
 /// The first byte of what one node sends to the other.
 const HEARTBEAT: u8 = 1;
@@ -66,6 +72,9 @@ pub trait Plant: Send {
         bytes
     }
 
+    /// What the shell of this machine tells of files.
+    fn files_event(&mut self, _machine: usize, _event: &mut FilesEvent) {}
+
     /// What the witness answers this machine.
     fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
 
@@ -108,9 +117,12 @@ pub enum Planted {
     NewFieldToOldPeer,
     LeaseGrantedTwice,
     AddressKeptWithoutLease,
+    ContentsBelieved,
+    NewestWins,
+    RefusedTaken,
 }
 
-pub const ALL: [Planted; 19] = [
+pub const ALL: [Planted; 22] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -130,6 +142,9 @@ pub const ALL: [Planted; 19] = [
     Planted::NewFieldToOldPeer,
     Planted::LeaseGrantedTwice,
     Planted::AddressKeptWithoutLease,
+    Planted::ContentsBelieved,
+    Planted::NewestWins,
+    Planted::RefusedTaken,
 ];
 
 /// What came of a planted fault.
@@ -165,6 +180,9 @@ impl Planted {
             Self::NewFieldToOldPeer => "new-field-to-old-peer",
             Self::LeaseGrantedTwice => "lease-granted-twice",
             Self::AddressKeptWithoutLease => "address-kept-without-lease",
+            Self::ContentsBelieved => "contents-believed",
+            Self::NewestWins => "newest-wins",
+            Self::RefusedTaken => "refused-taken",
         }
     }
 
@@ -202,6 +220,9 @@ impl Planted {
             }
             Self::LeaseGrantedTwice => "the witness grants the lease though the other node has it",
             Self::AddressKeptWithoutLease => "a node that lost both peer and witness keeps the address",
+            Self::ContentsBelieved => "one node's store says that it has every content that it is asked for",
+            Self::NewestWins => "each edit claims to follow from what either node installed last",
+            Self::RefusedTaken => "a shell finds nothing wrong with any folder",
         }
     }
 
@@ -226,12 +247,16 @@ impl Planted {
             Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
             Self::LeaseGrantedTwice => Box::new(leases::GrantedTwice::default()),
             Self::AddressKeptWithoutLease => Box::new(leases::KeptWithoutLease::default()),
+            Self::ContentsBelieved => Box::new(configuration::Misled::new(configuration::Lie::Contents)),
+            Self::NewestWins => Box::new(configuration::Misled::new(configuration::Lie::Parent)),
+            Self::RefusedTaken => Box::new(configuration::Misled::new(configuration::Lie::Check)),
         }
     }
 
-    /// The call and the death with which it shows.
-    fn stage(self) -> (Reference, Death) {
-        match self {
+    /// The call and the death with which it shows; none where it takes people who edit the configuration.
+    fn stage(self) -> Option<(Reference, Death)> {
+        Some(match self {
+            Self::ContentsBelieved | Self::NewestWins | Self::RefusedTaken => return None,
             Self::OutputBeforeCommit | Self::ProvisionalNotSentAgain => (Reference::Answered, Death::Kill),
             Self::CseqReused => (Reference::CallerHangsUp, Death::Kill),
             Self::RecordIdentityByWriter => (Reference::Busy, Death::Kill),
@@ -246,12 +271,12 @@ impl Planted {
             Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
             Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
-        }
+        })
     }
 
     /// Plays its call with a crash at every place, and tells how often the fault was committed and caught.
     pub fn prove(self, seed: u64) -> Proof {
-        let (call, death) = self.stage();
+        let Some((call, death)) = self.stage() else { return self.prove_in_worlds(seed) };
         let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
         let dry = exhaustive::run(call, death, None, seed, false, None);
         for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
@@ -263,6 +288,23 @@ impl Planted {
             if outcome.failure.is_some() {
                 proof.caught += 1;
                 proof.first.get_or_insert(outcome);
+            }
+        }
+        proof
+    }
+
+    /// Lives through some random worlds, and tells the same.
+    fn prove_in_worlds(self, seed: u64) -> Proof {
+        let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
+        for number in 0..WORLDS {
+            // Those in which both programs are the present one from the start.
+            let world = seed + 1 + 4 * number + seed % 2;
+            let options = chaos::Options { life_us: WORLD_US, ..chaos::Options::default() };
+            let outcome = chaos::run(world, &options, Some(self.plant()));
+            proof.committed += usize::from(outcome.planted > 0);
+            if outcome.failure.is_some() && outcome.planted > 0 {
+                proof.caught += 1;
+                proof.first.get_or_insert(Outcome::of_world(outcome));
             }
         }
         proof

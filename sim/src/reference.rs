@@ -99,6 +99,7 @@ impl Reference {
             levels: [Level::OWN; 2],
             witness: None,
             fencing: false,
+            files: false,
             trace: false,
         }
     }

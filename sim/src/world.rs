@@ -3,6 +3,7 @@
 mod carry;
 mod deliver;
 mod faults;
+mod files;
 mod pauses;
 mod people;
 mod settle;
@@ -28,6 +29,7 @@ use crate::queue::{Happening, Queue};
 use witness::Witness;
 
 pub use faults::{Counter, CrashPoint, Loss};
+pub use files::{FilesJob, Folders};
 pub use start::ECHO;
 
 /// When a world begins. Not zero, so that the machines have been up for different times.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub witness: Option<Mode>,
     /// A silent peer's power is cut before its role is taken.
     pub fencing: bool,
+    /// The shells keep the configuration's folder and a store of contents.
+    pub files: bool,
     pub trace: bool,
 }
 
@@ -93,6 +97,7 @@ pub struct World {
     pub troubles: Vec<String>,
     /// How many things have happened.
     pub happenings: u64,
+    pub folders: Folders,
 }
 
 impl World {
@@ -174,6 +179,8 @@ impl World {
                 let loaded = Box::new(Loaded { configuration: Some(configuration), diagnostics: Vec::new() });
                 self.tell(machine, life, Event::PbxLoaded { loaded, asked_by });
             }
+            Happening::FilesWork { machine, life } => self.files_work(machine, life),
+            Happening::FolderLook { machine, life, asked_by } => self.look_at_folder(machine, life, asked_by),
             Happening::MediaLearned { machine, life, learned } => {
                 let (port, rtp, rtcp) = (learned.port, learned.rtp, learned.rtcp);
                 self.tell(machine, life, Event::Learned { port, rtp, rtcp });

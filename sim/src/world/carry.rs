@@ -4,7 +4,7 @@ use node::cluster::Durable;
 use node::pbx::record::Record;
 use node::{Action, Event, Tell};
 
-use super::{SPINS_MAX, World};
+use super::{FilesJob, SPINS_MAX, World};
 use crate::network::Path;
 use crate::queue::Happening;
 
@@ -95,7 +95,7 @@ impl World {
                 self.queue.push(at_us, Happening::RecordStored { machine, life, record });
             }
             Action::LoadPbx { asked_by } => self.after(5_000, Happening::PbxRead { machine, life, asked_by }),
-            Action::Files(_) => {}
+            Action::Files(action) => self.files_action(machine, life, FilesJob::Do(action)),
             Action::Reply { number, answer } => {
                 self.answers.insert(number, *answer);
             }

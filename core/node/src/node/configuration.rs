@@ -196,7 +196,7 @@ impl Room {
 
     /// The contents of a version are not all here after all.
     fn is_broken(&mut self, id: VersionId) {
-        self.whole.remove(&id);
+        self.whole.clear();
         self.put.remove(&id);
         self.whole_pages.clear();
         self.gathering = None;
