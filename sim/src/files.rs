@@ -245,9 +245,17 @@ impl Files {
         Ok(())
     }
 
-    /// The rest of it. `before` is what the folder was when it began: what has changed since is a person's.
+    /// The rest of it. `before` is what the folder was when it began: what has changed since is a person's. Whoever
+    /// changed what this version changes, too, has not seen that: it is an edit of the version before.
     pub fn end_install(&mut self, id: VersionId, before: &Texts) -> Result<(), &'static str> {
         let (new, version) = self.load(id).ok_or("the store does not have it")?;
+        let old = self.marker.clone().and_then(|version| self.texts(version.manifest)).unwrap_or_default();
+        let edited = |path: &&String| self.folder.get(*path) != before.get(*path);
+        let mut touched = self.folder.keys().chain(before.keys()).filter(edited);
+        if touched.any(|path| old.get(path) != new.get(path) && self.folder.get(path) != new.get(path)) {
+            self.installing = None;
+            return Err("somebody has edited the folder meanwhile");
+        }
         let paths: BTreeSet<String> = before.keys().chain(new.keys()).cloned().collect();
         for path in paths {
             if self.folder.get(&path) == before.get(&path) {

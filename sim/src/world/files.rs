@@ -37,8 +37,8 @@ pub enum FilesJob {
 pub struct Folders {
     /// The texts of each set that a shell has looked at, by manifest.
     sets: BTreeMap<String, Texts>,
-    /// What each machine's folder ever was.
-    was: [BTreeSet<String>; 2],
+    /// What each file of each machine's folder ever was.
+    seen: [BTreeMap<String, BTreeSet<Option<Hash>>>; 2],
     /// Somebody asked for the folder to be taken: which set it was when the shell looked.
     asked: BTreeMap<u64, Hash>,
     pub edits: u64,
@@ -72,6 +72,8 @@ impl World {
         }
         let files = &mut self.machines[machine].files;
         files.start();
+        self.folder_is(machine);
+        let files = &mut self.machines[machine].files;
         let manifest = files.marker().map_or_else(|| manifest_of(&files.folder), |version| version.manifest);
         self.configuration_of(manifest)
     }
@@ -95,6 +97,7 @@ impl World {
     pub fn edit(&mut self, machine: usize, path: &str, text: Option<String>) {
         self.trace(|| format!("somebody edits {path} on {machine}: {text:?}"));
         self.folders.edits += 1;
+        self.folder_is(machine);
         self.machines[machine].files.edit(path, text);
         if let Some(life) = self.machines[machine].daemon.as_ref().map(|daemon| daemon.life) {
             let delay_us = NOTICE_US.0 + self.random.below(NOTICE_US.1 - NOTICE_US.0);
@@ -134,6 +137,9 @@ impl World {
             FilesJob::EndInstall { version, before } => {
                 let ended = self.machines[machine].files.end_install(version, &before);
                 self.folder_is(machine);
+                if ended.is_err() {
+                    self.after(1_000, Happening::FolderLook { machine, life, asked_by: None });
+                }
                 Some(self.installed(machine, version, ended.err()))
             }
         };
@@ -195,6 +201,7 @@ impl World {
                     self.after(1_000, Happening::FolderLook { machine, life, asked_by: None });
                     return Some(self.installed(machine, version, Some(failed)));
                 }
+                self.folder_is(machine);
                 let before = self.machines[machine].files.folder.clone();
                 self.machines[machine].file_jobs.push_front(FilesJob::EndInstall { version, before });
                 return None;
@@ -212,11 +219,13 @@ impl World {
         let now_us = self.now_us;
         self.folder_is(machine);
         let files = &mut self.machines[machine].files;
-        let manifest = manifest_of(&files.folder);
+        let look = files.look(name(machine), wall, now_us);
         if let Some(number) = asked_by {
+            let manifest = manifest_of(&files.folder);
             self.folders.asked.insert(number, manifest);
         }
-        match files.look(name(machine), wall, now_us) {
+        self.folder_is(machine);
+        match look {
             Look::Same => Some(FilesEvent::Unchanged { asked_by }),
             Look::Edited { version, problems, .. } => Some(FilesEvent::Edited { version, problems, asked_by }),
             Look::NoRoom => {
@@ -229,9 +238,16 @@ impl World {
     /// Somebody, or the shell, has made the folder what it is.
     fn folder_is(&mut self, machine: usize) {
         let texts = self.machines[machine].files.folder.clone();
-        let manifest = manifest_of(&texts).to_string();
-        self.folders.was[machine].insert(manifest.clone());
-        self.folders.sets.insert(manifest, texts);
+        let seen = &mut self.folders.seen[machine];
+        for (path, text) in &texts {
+            // Before anybody put it there it was not there.
+            let texts = seen.entry(path.clone()).or_insert_with(|| BTreeSet::from([None]));
+            texts.insert(Some(Hash::of(text.as_bytes())));
+        }
+        for (_, texts) in seen.iter_mut().filter(|(path, _)| !texts.contains_key(*path)) {
+            texts.insert(None);
+        }
+        self.folders.sets.insert(manifest_of(&texts).to_string(), texts);
     }
 
     fn installed(&mut self, machine: usize, version: VersionId, failed: Option<&'static str>) -> FilesEvent {
@@ -317,8 +333,8 @@ impl World {
         }
     }
 
-    /// Nothing that was called live is lost, nothing was made from what its folder never was, and every set that is
-    /// remembered is somewhere.
+    /// Nothing that was called live is lost, nobody's change was changed by somebody who never saw it, and every set that
+    /// is remembered is somewhere.
     fn check_history(&mut self, told: &ConfigAnswer) -> Result<(), String> {
         let asked = std::mem::take(&mut self.folders.asked);
         for (number, manifest) in asked {
@@ -333,8 +349,11 @@ impl World {
             let machine = usize::from(line.author == name(1));
             let edited = matches!(line.why.as_str(), "edited" | "first");
             for parent in line.parents.iter().filter(|_| edited).filter_map(|parent| manifest_of_line(parent)) {
-                if !self.folders.was[machine].contains(&parent) {
-                    return Err(format!("{} was made from {parent}, which its folder never was", line.id));
+                if let Some(path) = self.changed_unseen(machine, &parent, &line.manifest) {
+                    return Err(format!(
+                        "{} of node {machine} undoes what {path} was, which nobody saw there",
+                        line.id
+                    ));
                 }
             }
             let manifest = Hash::parse(&line.manifest).ok_or("a manifest is no hash")?;
@@ -345,6 +364,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A file that differs between two sets, and that was never in this machine's folder as it is in the first one.
+    fn changed_unseen(&self, machine: usize, before: &str, after: &str) -> Option<String> {
+        let (before, after) = (self.folders.sets.get(before)?, self.folders.sets.get(after)?);
+        let mut paths = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path));
+        let unseen = |path: &&String| {
+            let was = before.get(*path).map(|text| Hash::of(text.as_bytes()));
+            self.folders.seen[machine].get(*path).is_none_or(|texts| !texts.contains(&was))
+        };
+        paths.find(unseen).cloned()
     }
 
     /// The last version that a folder was made from, for scenarios.

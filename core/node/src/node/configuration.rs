@@ -111,8 +111,8 @@ pub(super) struct Room {
     /// An operator wants another look at what did not check.
     forgiven: bool,
     judging: Option<Judging>,
-    /// As active: what the standby proposes.
-    proposal: Option<Version>,
+    /// As active: what the standby proposes, and the head that it knew.
+    proposal: Option<(Version, Option<VersionId>)>,
     made: VecDeque<Made>,
     pub peer: PeerSays,
     runs_told: Option<(Option<VersionId>, Option<VersionId>)>,
@@ -303,7 +303,11 @@ impl Node {
 
     /// At the end of each step, before its changes go into the log: whatever is missing is asked for.
     pub(super) fn drive_configuration(&mut self, now: Now) {
-        self.room.stirred = self.room.known.refresh(self.log.store());
+        if self.room.known.refresh(self.log.store()) {
+            // What follows from it may be proposed otherwise now.
+            self.room.proposed_at = None;
+        }
+        self.room.stirred = false;
         self.notice_conversation();
         let over = |until: LocalTime| until <= now.local;
         let room = &mut self.room;

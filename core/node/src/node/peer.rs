@@ -55,9 +55,14 @@ pub(super) enum Note {
         #[n(1)]
         position: Position,
     },
-    /// Of the configuration: the follower's folder is this version.
+    /// Of the configuration: the follower's folder is this version, and this is the head that it knows.
     #[n(4)]
-    Propose(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    Propose {
+        #[cbor(n(0), with = "minicbor::bytes")]
+        version: Vec<u8>,
+        #[n(1)]
+        head: Option<VersionId>,
+    },
     /// The leader wants the follower to have this version, and to check it.
     #[n(5)]
     Fetch(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
@@ -253,7 +258,7 @@ impl Node {
             }
             Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, &objects),
             Ok(Note::OrphansTaken { number, position }) => self.orphans_taken(now, number, position),
-            Ok(Note::Propose(version)) => self.proposed(&version),
+            Ok(Note::Propose { version, head }) => self.proposed(&version, head),
             Ok(Note::Fetch(version)) => self.asked_to_fetch(&version),
             Ok(Note::Ready { version, problems }) => self.peer_is_ready(version, &problems),
             Ok(Note::Refused(refused)) => self.peer_refused(refused),

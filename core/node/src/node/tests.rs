@@ -9,6 +9,7 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod configuration;
 mod drain;
 mod level;
 mod split;

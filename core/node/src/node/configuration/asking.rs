@@ -251,6 +251,9 @@ impl Node {
             Some(head) if !room.whole.contains(&head) && !runs_head => "the head's contents are not all here yet",
             Some(_) if !runs_head => "the head is being installed",
             _ if room.judging.is_some() => "a change is on its way to both nodes",
+            _ if room.folder().is_some_and(|(id, _)| self.waits_for_conflict(id)) => {
+                "the folder's change waits until the conflict is ended"
+            }
             _ if !self.is_to_propose() => return None,
             _ if self.cluster.role() == Role::Active => "the folder's change is about to be taken",
             _ => "the folder's change waits for the active node",

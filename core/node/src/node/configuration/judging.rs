@@ -124,7 +124,10 @@ impl Node {
         if self.room.known.head.is_none() && self.room.folder().is_none() {
             return None;
         }
-        let proposal = self.room.proposal.take()?;
+        let (proposal, knew) = self.room.proposal.take()?;
+        if knew != self.room.known.head {
+            return None;
+        }
         let waits = matches!(self.verdict(&proposal, self.peer_index()), Verdict::Waits);
         if waits || self.is_known_conflict(proposal.id()) {
             return None;
@@ -132,15 +135,16 @@ impl Node {
         Some(Judging::new(proposal, From::Peer))
     }
 
-    /// The standby's folder, or an edit of it.
-    pub(in crate::node) fn proposed(&mut self, bytes: &[u8]) {
+    /// The standby's folder. What it proposes without knowing the head, it proposes again when it does: its folder may
+    /// have gone on from there.
+    pub(in crate::node) fn proposed(&mut self, bytes: &[u8], head: Option<VersionId>) {
         if self.cluster.role() != Role::Active || !self.shares_configuration() {
             return;
         }
         let Ok(version) = Version::decode(bytes) else { return };
         let judged = self.room.judging.as_ref().is_some_and(|judging| judging.id == version.id());
         if !judged && !self.room.is_settled(version.id(), version.manifest) {
-            self.room.proposal = Some(version);
+            self.room.proposal = Some((version, head));
             self.room.stirred = true;
         }
     }
@@ -209,13 +213,15 @@ impl Node {
         let Some(judging) = self.room.judging.as_ref() else { return };
         let gone = matches!(judging.from, From::Peer) && !self.converses();
         match self.gathering_failed(id) {
-            Some(Progress::Malformed) => self.forget_judging("it is damaged"),
-            Some(_) => {
+            Some(failed) => {
                 self.room.rests_until = Some(now.local + AGAIN);
-                self.forget_judging("no node that is up has all of its contents");
+                self.forget_judging(match failed {
+                    Progress::Malformed => "it is damaged",
+                    _ => "no node that is up has all of its contents",
+                });
             }
-            _ if gone => self.judged(),
-            _ => {}
+            None if gone => self.judged(),
+            None => {}
         }
     }
 

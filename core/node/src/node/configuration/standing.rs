@@ -15,14 +15,18 @@ impl Node {
         let room = &self.room;
         let Some((id, version)) = room.folder() else { return false };
         let checks = room.edit.as_ref().is_none_or(|edit| edit.problems.is_empty());
-        let other_conflict = room
-            .known
-            .conflict
-            .as_ref()
-            .is_some_and(|conflict| conflict.theirs == id || conflict.node != self.settings.index);
+        let shown = room.known.conflict.as_ref().is_some_and(|conflict| conflict.theirs == id);
         let refused = self.own_refusal().is_some_and(|refused| refused.manifest == version.manifest);
-        let waits = other_conflict && !room.known.precedes(version);
+        let waits = shown || self.waits_for_conflict(id);
         checks && !waits && !refused && self.offer.is_none() && !room.folder_is_settled()
+    }
+
+    /// The folder is in conflict with the head, and so is the other node's, which is shown already.
+    pub(super) fn waits_for_conflict(&self, id: VersionId) -> bool {
+        let room = &self.room;
+        let Some((_, version)) = room.folder().filter(|(folder, _)| *folder == id) else { return false };
+        let other = room.known.conflict.as_ref().is_some_and(|conflict| conflict.node != self.settings.index);
+        other && !room.known.precedes(version) && !room.folder_is_settled()
     }
 
     fn own_refusal(&self) -> Option<&Refused> {
@@ -46,8 +50,9 @@ impl Node {
         let due = self.room.proposed_at.is_none_or(|at| now.local.since(at) >= AGAIN);
         if due && self.is_to_propose() {
             self.room.proposed_at = Some(now.local);
-            if let Some(bytes) = self.room.folder().map(|(_, version)| version.encode()) {
-                self.send_note(&Note::Propose(bytes));
+            let head = self.room.known.head;
+            if let Some(version) = self.room.folder().map(|(_, version)| version.encode()) {
+                self.send_note(&Note::Propose { version, head });
             }
         }
         self.drive_fetch(now);
@@ -95,7 +100,8 @@ impl Node {
             return (told != Some(&refused)).then_some(Some(refused));
         }
         // What did not check at the other node stays refused until the folder is another one, or somebody asks again.
-        let same = |refused: &&Refused| edit.is_some_and(|edit| edit.version.manifest == refused.manifest);
+        let folder = self.room.folder().map(|(_, version)| version.manifest);
+        let same = |refused: &&Refused| folder == Some(refused.manifest);
         let stays = told.filter(same).is_some() && !self.room.forgiven;
         (told.is_some() && !stays).then_some(None)
     }
