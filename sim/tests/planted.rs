@@ -58,3 +58,18 @@ fn lease_granted_twice() {
 fn address_kept_without_lease() {
     caught(Planted::AddressKeptWithoutLease);
 }
+
+#[test]
+fn contents_believed() {
+    caught(Planted::ContentsBelieved);
+}
+
+#[test]
+fn newest_wins() {
+    caught(Planted::NewestWins);
+}
+
+#[test]
+fn refused_taken() {
+    caught(Planted::RefusedTaken);
+}

@@ -39,8 +39,8 @@ pub struct Folders {
     sets: BTreeMap<String, Texts>,
     /// What each file of each machine's folder ever was.
     seen: [BTreeMap<String, BTreeSet<Option<Hash>>>; 2],
-    /// Somebody asked for the folder to be taken: which set it was when the shell looked.
-    asked: BTreeMap<u64, Hash>,
+    /// Somebody asked for a folder to be taken: whose, and which set it was when the shell looked.
+    asked: BTreeMap<u64, (usize, Hash)>,
     pub edits: u64,
 }
 
@@ -98,6 +98,9 @@ impl World {
         self.trace(|| format!("somebody edits {path} on {machine}: {text:?}"));
         self.folders.edits += 1;
         self.folder_is(machine);
+        // Who edits on before the answer has come is answered for the later edit.
+        let answers = &self.answers;
+        self.folders.asked.retain(|number, (of, _)| *of != machine || answers.contains_key(number));
         self.machines[machine].files.edit(path, text);
         if let Some(life) = self.machines[machine].daemon.as_ref().map(|daemon| daemon.life) {
             let delay_us = NOTICE_US.0 + self.random.below(NOTICE_US.1 - NOTICE_US.0);
@@ -153,7 +156,7 @@ impl World {
         if let Some(plant) = self.plant.as_mut() {
             plant.files_event(machine, &mut event);
         }
-        self.trace(|| format!("shell {machine}: {}", format!("{event:?}").chars().take(150).collect::<String>()));
+        self.trace(|| format!("shell {machine}: {}", format!("{event:?}").chars().take(250).collect::<String>()));
         self.tell(machine, life, Event::Files(event));
     }
 
@@ -222,7 +225,7 @@ impl World {
         let look = files.look(name(machine), wall, now_us);
         if let Some(number) = asked_by {
             let manifest = manifest_of(&files.folder);
-            self.folders.asked.insert(number, manifest);
+            self.folders.asked.insert(number, (machine, manifest));
         }
         self.folder_is(machine);
         match look {
@@ -337,7 +340,7 @@ impl World {
     /// is remembered is somewhere.
     fn check_history(&mut self, told: &ConfigAnswer) -> Result<(), String> {
         let asked = std::mem::take(&mut self.folders.asked);
-        for (number, manifest) in asked {
+        for (number, (_, manifest)) in asked {
             let live = matches!(self.answers.get(&number), Some(Answer::Done { text }) if text.starts_with(LIVE));
             if live && !told.history.iter().any(|line| line.manifest == manifest.to_string()) {
                 return Err(format!("set {manifest} was called live and is lost"));
