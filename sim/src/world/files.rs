@@ -291,8 +291,8 @@ impl World {
         if known(a) != known(b) {
             return self.configuration_fails("the histories differ");
         }
-        for machine in 0..2 {
-            if let Err(text) = self.check_folder(machine, &told[machine]) {
+        for (machine, told) in told.iter().enumerate() {
+            if let Err(text) = self.check_folder(machine, told) {
                 return self.configuration_fails(&text);
             }
         }
@@ -326,7 +326,7 @@ impl World {
         let theirs = conflict.filter(|it| it.author == name(machine)).and_then(|it| manifest_of_line(&it.theirs));
         let refused = told.line.refused.iter().any(|line| line.node == name(machine));
         let waits = conflict.is_some() && told.line.waits.is_some();
-        if refused != !problems(&folder).is_empty() {
+        if refused == problems(&folder).is_empty() {
             return Err(format!("the folder of {machine} has problems {:?}, told: {refused}", problems(&folder)));
         }
         if manifest == head || theirs == Some(manifest) || refused || waits {

@@ -22,9 +22,10 @@ use pbx::{Merged, Version};
 use replication::files::Named;
 use replication::{Delta, Key, Orphans, Parted};
 
+use super::Node;
 use super::configuration::{self, kind::FILE};
+use super::parts::in_parts;
 use super::peer::Note;
-use super::{Node, in_parts};
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
