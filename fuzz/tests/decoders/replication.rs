@@ -234,9 +234,8 @@ fn files_version() {
         }
         if let Ok(named) = &named {
             assert_eq!(Named::decode(&named.encode()).as_ref(), Ok(named));
-            return Outcome::of(&named);
         }
-        Outcome::of(&read)
+        Outcome::from(read.is_ok() || named.is_ok())
     });
 }
 
