@@ -7,6 +7,7 @@
 mod inbox;
 mod interfaces;
 mod sip_sockets;
+mod store;
 mod telling;
 mod tracks;
 mod virtual_router;
@@ -80,10 +81,7 @@ pub fn run(setup: &Setup) -> Result<()> {
     if opened.torn || opened.stopped.is_some() {
         tracing::warn!(stopped = ?opened.stopped, "the journal's end was torn; what it held had not been promised");
     }
-    let cdr = {
-        let sender = sender.clone();
-        storage::CdrStore::start(&setup.state_dir, move |event| sender.cdr(event)).into_diagnostic()?
-    };
+    let cdr = store::start(setup, &telling, &sender)?;
     let rtp = {
         let sender = sender.clone();
         let on_start = || {
@@ -111,7 +109,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         priority: setup.priority,
         links: links.len() as u8,
         failback: setup.failback,
-        timing: Timing { settle: setup.preempt_delay, ..Timing::default() },
+        timing: Timing { settle: setup.preempt_delay, peer_wait: setup.wait_for_peer, ..Timing::default() },
         restart: inheritance.resume_active.map(|epoch| ResumeActive { epoch }),
         incarnation: inheritance.incarnation,
         service: setup.service.clone(),
@@ -121,6 +119,8 @@ pub fn run(setup: &Setup) -> Result<()> {
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
         bandwidth: node::replication::files::transfer::BANDWIDTH,
+        records_shared: store::is_shared(setup),
+        records_kept_max: node::RECORDS_KEPT_MAX,
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
@@ -210,11 +210,9 @@ impl Daemon {
         if matches!(event, Event::Claimed { .. }) {
             self.world.telling.address_added();
         }
-        let begun = self.world.telling.times_steps().then(Instant::now);
+        let (name, begun) = (event.name(), Instant::now());
         let actions = self.node.handle(now(), event);
-        if let Some(begun) = begun {
-            self.world.telling.step(begun.elapsed());
-        }
+        self.world.telling.step(name, begun.elapsed());
         self.world.carry_out(actions)
     }
 

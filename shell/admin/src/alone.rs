@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Safeguards, Telling};
+use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Records, Safeguards, Telling, WAIT_FOR_PEER_DEFAULT};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -19,6 +19,7 @@ impl Config {
             pbx_dir: absolute(asterisk_dir)?,
             failback: Failback::Manual,
             preempt_delay: PREEMPT_DELAY_DEFAULT,
+            wait_for_peer: WAIT_FOR_PEER_DEFAULT,
             service: None,
             vrrp: None,
             tracks: Vec::new(),
@@ -26,6 +27,7 @@ impl Config {
             listen,
             telling: Telling::default(),
             safeguards: Safeguards::default(),
+            records: Records::default(),
         })
     }
 }

@@ -6,5 +6,5 @@
 pub mod cdr;
 pub mod journal;
 
-pub use cdr::{CdrFilter, CdrRow, CdrStore};
+pub use cdr::{CdrFilter, CdrReader, CdrStore};
 pub use journal::{Journal, JournalError, JournalEvent, Opened};

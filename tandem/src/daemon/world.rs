@@ -203,10 +203,15 @@ impl World {
             Action::JournalCheckpoint(checkpoint) => self.journal.checkpoint(local_now(), checkpoint),
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
             Action::StoreRecord(record) => self.cdr.store(*record),
+            Action::SpoolRecord(record) => self.cdr.spool(*record),
+            Action::LeaveRecords => self.cdr.leave(),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
             // The folder is each node's own until there is a store of contents.
             Action::Files(_) => {}
-            Action::Reply { number, answer } => {
+            Action::Reply { number, mut answer } => {
+                if let Answer::Status(status) = answer.as_mut() {
+                    status.worst_step = self.telling.worst_step();
+                }
                 if let Some(reply) = self.replies.remove(&number) {
                     // Whoever asked may have gone.
                     let _ = reply.send(*answer);
