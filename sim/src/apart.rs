@@ -47,6 +47,7 @@ fn plan(seed: u64) -> Plan {
         levels: [Level::OWN; 2],
         witness: None,
         fencing: false,
+        files: false,
         store: StorePlan::Own,
         store_fails: false,
         trace: false,

@@ -1,6 +1,7 @@
 //! Random worlds: ten minutes of people who call each other, and of faults, all from one seed. A fault comes only when
 //! the pair is protected again after the one before, as the promise asks.
 
+mod editors;
 mod faults;
 mod people;
 
@@ -55,6 +56,7 @@ fn plan(seed: u64) -> Plan {
         },
         // A machine that comes up in the middle of a split serves where the witness is only preferred.
         fencing: matches!(seed % 8, 6 | 7),
+        files: true,
         store: match seed / 8 % 3 {
             0 => StorePlan::Own,
             1 => StorePlan::Shared { kept_max: RECORDS_KEPT_MAX },
@@ -94,17 +96,22 @@ pub fn run(seed: u64, options: &Options, plant: Option<Box<dyn Plant>>) -> Outco
     world.come_up();
     let until_us = world.now_us + options.life_us;
     let mut people = people::People::new(&mut world);
+    let mut editors = editors::Editors::new(&mut world);
     let mut faults = faults::Faults::new(&mut world, options.troubles.clone());
     while world.failure().is_none() && world.now_us < until_us {
-        let next_us = people.next_us.min(faults.next_us).min(until_us);
+        let next_us = people.next_us.min(faults.next_us).min(editors.next_us).min(until_us);
         world.run(next_us.saturating_sub(world.now_us));
         if world.now_us >= people.next_us {
             people.act(&mut world);
+        }
+        if world.now_us >= editors.next_us {
+            editors.act(&mut world);
         }
         if world.now_us >= faults.next_us {
             faults.act(&mut world);
         }
     }
+    editors.heal(&mut world);
     faults.heal(&mut world);
     if world.failure().is_none() {
         world.finish();

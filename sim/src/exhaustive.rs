@@ -89,6 +89,21 @@ pub struct Outcome {
     pub planted: u64,
 }
 
+impl Outcome {
+    /// What a random world came to.
+    pub(crate) fn of_world(outcome: crate::chaos::Outcome) -> Self {
+        Self {
+            crash: None,
+            failure: outcome.failure,
+            actions: 0,
+            last_of_step: Vec::new(),
+            troubles: outcome.troubles,
+            silence_us: 0,
+            planted: outcome.planted,
+        }
+    }
+}
+
 /// All runs of one reference call.
 #[derive(Clone, Debug)]
 pub struct Report {

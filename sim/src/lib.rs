@@ -10,6 +10,7 @@ pub mod check;
 pub mod conversation;
 pub mod disk;
 pub mod exhaustive;
+pub mod files;
 pub mod handset;
 pub mod machine;
 pub mod network;

@@ -1,6 +1,6 @@
 //! One machine with what stands between a node and the world: power, cable, parent process, disk, address, stores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use node::base::{Epoch, Incarnation, Level, LocalTime};
 use node::cluster::Role;
@@ -9,6 +9,8 @@ use node::pbx::record::Record;
 use node::{Event, Node};
 
 use crate::disk::Disk;
+use crate::files::Files;
+use crate::world::FilesJob;
 
 /// How often a daemon tells its parent that it is alive and what a death would mean.
 pub const STAMP_EVERY_US: u64 = 20_000;
@@ -132,6 +134,10 @@ pub struct Machine {
     /// The store of call records, unique by identity.
     pub records: BTreeMap<String, Record>,
     pub store_busy_until_us: u64,
+    /// The configuration's folder, and the store of contents.
+    pub files: Files,
+    /// What the daemon's worker has still to do with them, one after another.
+    pub file_jobs: VecDeque<FilesJob>,
     /// Counts how often what waited for the store was dropped.
     pub store_queue: u64,
     /// Records on the disk that the shared store has not taken yet.
@@ -160,6 +166,8 @@ impl Machine {
             disk: Disk::default(),
             records: BTreeMap::new(),
             store_busy_until_us: 0,
+            files: Files::default(),
+            file_jobs: VecDeque::new(),
             store_queue: 0,
             spool: BTreeMap::new(),
         }

@@ -2,6 +2,7 @@
 //! node and its shell: the product has no switch for any of them.
 
 mod commit;
+mod configuration;
 mod leases;
 mod levels;
 mod messages;
@@ -15,13 +16,18 @@ use node::base::Level;
 use node::cluster::witness::Answer;
 use node::media::relay::Relay;
 use node::pbx::record::Record;
-use node::{Action, Event, Node, Now};
+use node::{Action, Event, FilesEvent, Node, Now};
 
 use crate::apart;
+use crate::chaos;
 use crate::exhaustive::{self, Death, Outcome};
 use crate::reference::Reference;
 
 use omissions::{Omission, Omitted};
+
+/// Random worlds in which a fault of the configuration is looked for, and how long each lives.
+const WORLDS: u64 = 6;
+const WORLD_US: u64 = 150_000_000;
 
 /// The first byte of what one node sends to the other.
 const HEARTBEAT: u8 = 1;
@@ -68,6 +74,9 @@ pub trait Plant: Send {
     fn peer_datagram(&mut self, _machine: usize, bytes: Vec<u8>) -> Vec<u8> {
         bytes
     }
+
+    /// What the shell of this machine tells of files.
+    fn files_event(&mut self, _machine: usize, _event: &mut FilesEvent) {}
 
     /// What the witness answers this machine.
     fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
@@ -118,13 +127,16 @@ pub enum Planted {
     NewFieldToOldPeer,
     LeaseGrantedTwice,
     AddressKeptWithoutLease,
+    ContentsBelieved,
+    NewestWins,
+    RefusedTaken,
     NeighboursNotToldAfterHeal,
     TimeoutBelieved,
     IsolatedTakesOver,
     WokenKeepsAddress,
 }
 
-pub const ALL: [Planted; 24] = [
+pub const ALL: [Planted; 27] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -145,6 +157,9 @@ pub const ALL: [Planted; 24] = [
     Planted::NewFieldToOldPeer,
     Planted::LeaseGrantedTwice,
     Planted::AddressKeptWithoutLease,
+    Planted::ContentsBelieved,
+    Planted::NewestWins,
+    Planted::RefusedTaken,
     Planted::NeighboursNotToldAfterHeal,
     Planted::TimeoutBelieved,
     Planted::IsolatedTakesOver,
@@ -185,6 +200,9 @@ impl Planted {
             Self::NewFieldToOldPeer => "new-field-to-old-peer",
             Self::LeaseGrantedTwice => "lease-granted-twice",
             Self::AddressKeptWithoutLease => "address-kept-without-lease",
+            Self::ContentsBelieved => "contents-believed",
+            Self::NewestWins => "newest-wins",
+            Self::RefusedTaken => "refused-taken",
             Self::NeighboursNotToldAfterHeal => "neighbours-not-told-after-heal",
             Self::TimeoutBelieved => "timeout-believed",
             Self::IsolatedTakesOver => "isolated-takes-over",
@@ -227,6 +245,9 @@ impl Planted {
             }
             Self::LeaseGrantedTwice => "the witness grants the lease though the other node has it",
             Self::AddressKeptWithoutLease => "a node that lost both peer and witness keeps the address",
+            Self::ContentsBelieved => "one node's store says that it has every content that it is asked for",
+            Self::NewestWins => "each edit claims to follow from what either node installed last",
+            Self::RefusedTaken => "a shell finds nothing wrong with any folder",
             Self::NeighboursNotToldAfterHeal => "after a heal the node that stays tells no neighbour so",
             Self::TimeoutBelieved => {
                 "what the other side of a split says of a call that both knew is lost, so that a hang-up by a timer holds"
@@ -258,6 +279,9 @@ impl Planted {
             Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
             Self::LeaseGrantedTwice => Box::new(leases::GrantedTwice::default()),
             Self::AddressKeptWithoutLease => Box::new(leases::KeptWithoutLease::default()),
+            Self::ContentsBelieved => Box::new(configuration::Misled::new(configuration::Lie::Contents)),
+            Self::NewestWins => Box::new(configuration::Misled::new(configuration::Lie::Parent)),
+            Self::RefusedTaken => Box::new(configuration::Misled::new(configuration::Lie::Check)),
             Self::NeighboursNotToldAfterHeal => Box::new(splits::NotToldAfterHeal::default()),
             Self::TimeoutBelieved => Box::new(splits::TimeoutBelieved::default()),
             Self::IsolatedTakesOver => Box::new(splits::IsolatedTakesOver::default()),
@@ -284,6 +308,7 @@ impl Planted {
             Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
             Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
+            Self::ContentsBelieved | Self::NewestWins | Self::RefusedTaken => return Stage::Worlds,
             Self::IsolatedTakesOver => (Reference::CallerHangsUp, Death::StandbyCut),
             Self::WokenKeepsAddress => (Reference::CallerHangsUp, Death::Sleep),
             Self::NeighboursNotToldAfterHeal | Self::TimeoutBelieved => return Stage::Apart,
@@ -295,6 +320,7 @@ impl Planted {
     pub fn prove(self, seed: u64) -> Proof {
         let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
         match self.stage() {
+            Stage::Worlds => return self.prove_in_worlds(seed),
             Stage::Apart => {
                 for seed in seed..seed + SPLITS {
                     proof.count(apart::run(None, None, seed, false, Some(self.plant())));
@@ -311,6 +337,23 @@ impl Planted {
         }
         proof
     }
+
+    /// Lives through some random worlds, and tells the same.
+    fn prove_in_worlds(self, seed: u64) -> Proof {
+        let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
+        for number in 0..WORLDS {
+            // Those in which both programs are the present one from the start.
+            let world = seed + 1 + 4 * number + seed % 2;
+            let options = chaos::Options { life_us: WORLD_US, ..chaos::Options::default() };
+            let outcome = chaos::run(world, &options, Some(self.plant()));
+            proof.committed += usize::from(outcome.planted > 0);
+            if outcome.failure.is_some() && outcome.planted > 0 {
+                proof.caught += 1;
+                proof.first.get_or_insert(Outcome::of_world(outcome));
+            }
+        }
+        proof
+    }
 }
 
 /// Splits in which a fault that shows there is planted.
@@ -322,6 +365,8 @@ enum Stage {
     Call(Reference, Death),
     /// A split and its heal.
     Apart,
+    /// People who edit the configuration while other things happen.
+    Worlds,
 }
 
 impl Proof {

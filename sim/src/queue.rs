@@ -123,6 +123,17 @@ pub enum Happening {
         life: u64,
         asked_by: Option<u64>,
     },
+    /// The worker for files has done what it was at.
+    FilesWork {
+        machine: usize,
+        life: u64,
+    },
+    /// The daemon notices that the folder has changed, or looks again.
+    FolderLook {
+        machine: usize,
+        life: u64,
+        asked_by: Option<u64>,
+    },
     MediaLearned {
         machine: usize,
         life: u64,

@@ -102,6 +102,7 @@ impl Reference {
             levels: [Level::OWN; 2],
             witness: None,
             fencing: false,
+            files: false,
             store: StorePlan::Own,
             store_fails: false,
             trace: false,

@@ -3,6 +3,7 @@
 mod carry;
 mod deliver;
 mod faults;
+mod files;
 mod pauses;
 mod people;
 mod settle;
@@ -29,6 +30,7 @@ use crate::queue::{Happening, Queue};
 use witness::Witness;
 
 pub use faults::{Counter, CrashPoint, Loss};
+pub use files::{FilesJob, Folders};
 pub use start::ECHO;
 pub use store::StorePlan;
 
@@ -69,6 +71,8 @@ pub struct Plan {
     pub witness: Option<Mode>,
     /// A silent peer's power is cut before its role is taken.
     pub fencing: bool,
+    /// The shells keep the configuration's folder and a store of contents.
+    pub files: bool,
     /// Where call records go.
     pub store: StorePlan,
     /// It is away now and then, and loses connections.
@@ -99,6 +103,7 @@ pub struct World {
     pub troubles: Vec<String>,
     /// How many things have happened.
     pub happenings: u64,
+    pub folders: Folders,
     /// Until when each store, or the one that both share, takes nothing.
     store_away_until_us: [u64; 2],
 }
@@ -187,6 +192,8 @@ impl World {
                 let loaded = Box::new(Loaded { configuration: Some(configuration), diagnostics: Vec::new() });
                 self.tell(machine, life, Event::PbxLoaded { loaded, asked_by });
             }
+            Happening::FilesWork { machine, life } => self.files_work(machine, life),
+            Happening::FolderLook { machine, life, asked_by } => self.look_at_folder(machine, life, asked_by),
             Happening::MediaLearned { machine, life, learned } => {
                 let (port, rtp, rtcp) = (learned.port, learned.rtp, learned.rtcp);
                 self.tell(machine, life, Event::Learned { port, rtp, rtcp });

@@ -65,6 +65,21 @@ fn address_kept_without_lease() {
 }
 
 #[test]
+fn contents_believed() {
+    caught(Planted::ContentsBelieved);
+}
+
+#[test]
+fn newest_wins() {
+    caught(Planted::NewestWins);
+}
+
+#[test]
+fn refused_taken() {
+    caught(Planted::RefusedTaken);
+}
+
+#[test]
 fn neighbours_not_told_after_heal() {
     caught(Planted::NeighboursNotToldAfterHeal);
 }

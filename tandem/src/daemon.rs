@@ -118,6 +118,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         level: Level::OWN,
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
+        bandwidth: node::replication::files::transfer::BANDWIDTH,
         records_shared: store::is_shared(setup),
         records_kept_max: node::RECORDS_KEPT_MAX,
     };

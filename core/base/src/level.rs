@@ -25,8 +25,8 @@ impl Level {
     pub const FIRST: Self = Self(1);
 
     /// What this program writes at most. 2: account codes in call records, what phones have said of a call, several service
-    /// addresses.
-    pub const OWN: Self = Self(2);
+    /// addresses. 3: named files, versions of the configuration.
+    pub const OWN: Self = Self(3);
 
     /// The least that this program can still write. With a peer below it there is no log.
     pub const OLDEST: Self = Self(1);

@@ -152,6 +152,9 @@ pub struct Cluster {
     #[n(33)]
     #[cbor(default)]
     guard: Guard,
+    /// Active: the follower has all of the log, but not what it is to run with.
+    #[n(45)]
+    follower_behind: bool,
 }
 
 /// What was reported already, so that each condition is reported once while it lasts.
@@ -200,6 +203,7 @@ impl Cluster {
             leader_gone: false,
             alone: false,
             in_step_since: None,
+            follower_behind: false,
             hand_over_until: None,
             double_active: false,
             neighbours: Schedule::default(),
@@ -349,6 +353,12 @@ impl Cluster {
         }
         self.finish(now, &mut out);
         out
+    }
+
+    /// As active: whether the follower still lacks what it is to run with, the configuration. It takes over if we die, but
+    /// it is not handed the role by choice.
+    pub fn set_follower_behind(&mut self, behind: bool) {
+        self.follower_behind = behind;
     }
 
     /// The active node has stopped at `position`, which is ours, too, and hands over to us.

@@ -164,6 +164,8 @@ pub enum SwitchOverRefused {
     PeerDown,
     #[error("the peer does not have everything yet")]
     PeerNotInStep,
+    #[error("the peer is catching up with the configuration")]
+    PeerBehind,
     #[error("the peer cannot serve: its interface has no carrier, or something that it tracks is a fault")]
     PeerWithoutCarrier,
     #[error("the peer is drained: end that there with `tandem drain --end`")]

@@ -11,6 +11,7 @@ use media::relay::Port;
 use pbx::record::Record;
 use replication::Checkpoint;
 
+use crate::files::FilesAction;
 use crate::status::Answer;
 
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub enum Action {
     LoadPbx {
         asked_by: Option<u64>,
     },
+    /// With contents and the folder of the PBX's files.
+    Files(FilesAction),
     Reply {
         number: u64,
         answer: Box<Answer>,

@@ -7,6 +7,7 @@ use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
 use crate::cdr::StoreState;
+use crate::files::{ConfigRequest, FilesEvent};
 use crate::node::HEARTBEAT;
 
 /// This machine's clocks at the instant of the event.
@@ -40,6 +41,8 @@ pub enum Event {
     StoreTold(Box<StoreState>),
     /// The configuration files were read and checked, because of `Action::LoadPbx`.
     PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
+    /// Of the contents and the folder of the PBX's files.
+    Files(FilesEvent),
     /// Where the media of a leg really comes from.
     Learned { port: u16, rtp: Option<SocketAddr>, rtcp: Option<SocketAddr> },
     /// Media of phones has come since this was last said; at most every `MEDIA_HEARD_EVERY`.
@@ -78,6 +81,7 @@ impl Event {
             Self::RecordsSpooled { .. } => "records-spooled",
             Self::StoreTold(_) => "store-told",
             Self::PbxLoaded { .. } => "pbx-loaded",
+            Self::Files(_) => "files",
             Self::Learned { .. } => "learned",
             Self::MediaHeard => "media-heard",
             Self::Carrier { .. } => "carrier",
@@ -104,7 +108,9 @@ pub enum Operator {
     SwitchOver,
     /// This node is to be out of service in this way, or not any more.
     Drain(Drain),
+    /// As `Config(ConfigRequest::Apply)`, where both programs know it.
     Reload,
+    Config(ConfigRequest),
     /// The node is being shut down: hand over if there is somebody to hand over to.
     Stop,
 }

@@ -6,16 +6,18 @@
 pub mod action;
 pub mod cdr;
 pub mod event;
+pub mod files;
 pub mod node;
 pub mod outbox;
 pub mod status;
 
 pub use action::{Action, Tell};
 pub use event::{Event, MEDIA_HEARD_EVERY, Now, Operator};
+pub use files::{ConfigRequest, FilesAction, FilesEvent, Take};
 pub use node::{Node, RECORDS_KEPT_MAX, Recovered, Settings};
 pub use status::{
-    AboutLine, Answer, CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, RecordsLine, Status, StepLine, TrackLine,
-    VrrpLine, WitnessLine,
+    AboutLine, Answer, CallLine, ConfigAnswer, ConfigLine, ConflictLine, ForeignLine, PeerLine, PhoneLine, PingsLine,
+    RecordsLine, RefusedLine, Status, StepLine, TrackLine, VersionLine, VrrpLine, WitnessLine,
 };
 
 // What the shell and the simulator need of the rooms below, so that they depend on this crate alone.

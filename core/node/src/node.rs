@@ -3,11 +3,13 @@
 mod about;
 mod absence;
 mod cause;
+mod configuration;
 mod drain;
 mod guard;
 mod level;
 mod merge;
 mod operator;
+mod parts;
 mod peer;
 mod records;
 mod resend;
@@ -36,6 +38,7 @@ pub(crate) use peer::HEARTBEAT;
 use crate::action::{Action, Tell};
 use crate::event::{Event, Now};
 use crate::outbox::{Gate, Outbox};
+use parts::bounded;
 
 /// Bytes of entries after which a new journal is begun, so that reading it back stays short.
 const JOURNAL_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -65,6 +68,8 @@ pub struct Settings {
     pub tracks: Vec<cluster::track::Settings>,
     /// What keeps this node from being a second master.
     pub safeguards: Safeguards,
+    /// Bytes per second of contents that are asked of the peer at most.
+    pub bandwidth: u64,
     /// The store of call records is one that both nodes write to, so that one of them is enough.
     pub records_shared: bool,
     /// Finished records that the log carries while a store is away: `RECORDS_KEPT_MAX`.
@@ -128,6 +133,7 @@ pub struct Node {
     /// A stop waits so long for a peer that is catching up.
     stop_waits_until: Option<LocalTime>,
     acquaintance: about::Acquaintance,
+    room: configuration::Room,
     /// The role as of the last step that the cluster had something to say in.
     role_told: Role,
     /// What the present step began with.
@@ -175,6 +181,7 @@ impl Node {
         let seed = Random::from_seed(random.bytes());
         let pbx = Pbx::new(pbx_settings, Arc::new(configuration), seed);
         let journal_written = log.position().lsn;
+        let room = configuration::Room::new(settings.bandwidth);
         let mut node = Self {
             router: settings.vrrp.clone().map(Router::new),
             tracks: Tracks::new(settings.tracks.clone()),
@@ -207,6 +214,7 @@ impl Node {
             stop_waits_until: None,
             role_told: Role::default(),
             acquaintance: about::Acquaintance::default(),
+            room,
             trigger: cause::Trigger::default(),
             resending: 0,
             actions: Vec::new(),
@@ -252,6 +260,7 @@ impl Node {
             Event::RecordsSpooled { identities } => self.records_spooled_here(identities),
             Event::StoreTold(state) => self.store_told(*state),
             Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
+            Event::Files(event) => self.files_event(now, event),
             Event::Learned { port, rtp, rtcp } => {
                 if self.takes_input() {
                     self.pbx.learned(port, rtp, rtcp);
@@ -286,7 +295,8 @@ impl Node {
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
         let again = self.has_records_again().then_some(LocalTime::ZERO);
-        [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again].into_iter().flatten().min()
+        let first = [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again];
+        self.configuration_deadline(first.into_iter().flatten().min())
     }
 
     pub fn role(&self) -> Role {
@@ -344,6 +354,7 @@ impl Node {
 
     /// The end of every step: its changes go into the log, its words wait for the log, the peer is told.
     fn finish(&mut self, now: Now) {
+        self.drive_configuration(now);
         if self.cluster.role() == Role::Active {
             self.append_changes(now);
         }
@@ -380,13 +391,12 @@ impl Node {
 
     fn append_changes(&mut self, now: Now) {
         let changes = self.pbx.take_changes();
-        if changes.is_empty() {
+        let mut deltas = std::mem::take(&mut self.room.changes);
+        if changes.is_empty() && deltas.is_empty() {
             return;
         }
-        let deltas: Vec<Delta> = changes
-            .into_iter()
-            .map(|change| Delta { key: Key::new(change.kind, change.id), value: change.value })
-            .collect();
+        let of_pbx = |change: pbx::object::Change| Delta { key: Key::new(change.kind, change.id), value: change.value };
+        deltas.extend(changes.into_iter().map(of_pbx));
         let cluster_time = self.cluster.cluster_time(now.local);
         for part in bounded(deltas) {
             match self.log.append(self.cluster.epoch(), part, cluster_time, now.wall) {
@@ -555,7 +565,8 @@ impl Node {
 
     fn rebuild(&mut self, now: Now) {
         let time = self.pbx_now(now);
-        let objects = self.log.store().iter().map(|(key, value)| (key.kind, key.id.as_str(), value));
+        let objects = self.log.store().iter().filter(|(key, _)| !configuration::known::is_own(key.kind));
+        let objects = objects.map(|(key, value)| (key.kind, key.id.as_str(), value));
         for error in self.pbx.replace(time, objects) {
             self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
         }
@@ -573,34 +584,6 @@ impl Node {
             self.reply(number, operator::done(taken, text));
         }
     }
-}
-
-/// Cuts a step's changes into entries within the log's bounds. Nearly always there is one.
-fn bounded(deltas: Vec<Delta>) -> Vec<Vec<Delta>> {
-    const ENTRY_DELTAS: usize = 1024;
-    const ENTRY_BYTES: usize = 512 * 1024;
-    let size = |delta: &Delta| delta.value.as_ref().map_or(0, |value| value.len()) + delta.key.id.len();
-    in_parts(deltas, size, ENTRY_DELTAS, ENTRY_BYTES)
-}
-
-/// Cuts a list into parts of at most so many items and less than so many bytes; an item that is larger is a part alone.
-fn in_parts<T>(items: Vec<T>, size: impl Fn(&T) -> usize, items_max: usize, bytes_max: usize) -> Vec<Vec<T>> {
-    let mut parts: Vec<Vec<T>> = Vec::new();
-    let mut bytes = usize::MAX;
-    for item in items {
-        let size = size(&item);
-        match parts.last_mut().filter(|part| part.len() < items_max && bytes.saturating_add(size) < bytes_max) {
-            Some(part) => {
-                bytes += size;
-                part.push(item);
-            }
-            None => {
-                bytes = size;
-                parts.push(vec![item]);
-            }
-        }
-    }
-    parts
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub enum Answer {
     Status(Box<Status>),
     Phones(Vec<PhoneLine>),
     Calls(Vec<CallLine>),
+    Config(Box<ConfigAnswer>),
     Done { text: String },
     Refused { text: String },
 }
@@ -64,12 +65,69 @@ pub struct Status {
     /// `None` where there are no ping targets, and until it is known which of them answer.
     #[serde(default)]
     pub pings: Option<PingsLine>,
+    /// `None` where a node was asked that does not know versions of the configuration.
+    #[serde(default)]
+    pub configuration: Option<ConfigLine>,
     /// What the node has taken longest for since its start; `None` where nobody measures.
     #[serde(default)]
     pub worst_step: Option<StepLine>,
     /// The store of call records; `None` where it was not told.
     #[serde(default)]
     pub records: Option<RecordsLine>,
+}
+
+/// How the pair's configuration stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigLine {
+    /// The version that both nodes are to run, as 64 digits; `None` while there is none.
+    pub head: Option<String>,
+    /// This node runs it.
+    pub runs_head: bool,
+    /// The peer runs it; `None` while that is not known.
+    pub peer_runs_head: Option<bool>,
+    /// What is under way, or what an edit waits for.
+    pub waits: Option<String>,
+    pub conflict: Option<ConflictLine>,
+    pub refused: Vec<RefusedLine>,
+}
+
+/// Two edits that do not follow from each other: both are kept, and a person chooses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConflictLine {
+    /// What both have in common.
+    pub base: Option<String>,
+    pub ours: String,
+    pub theirs: String,
+    /// The node whose folder has `theirs`.
+    pub author: String,
+}
+
+/// A folder that does not check, and so changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RefusedLine {
+    pub node: String,
+    /// `file:line: text`
+    pub problems: Vec<String>,
+}
+
+/// One version of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VersionLine {
+    pub id: String,
+    pub parents: Vec<String>,
+    pub author: String,
+    /// Unix time in milliseconds.
+    pub made_ms: u64,
+    pub why: String,
+    pub manifest: String,
+}
+
+/// The answer to `tandem config status` and `history`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigAnswer {
+    pub line: ConfigLine,
+    /// The newest first.
+    pub history: Vec<VersionLine>,
 }
 
 /// One step of the node: an event, and all that came of it.

@@ -2,10 +2,12 @@
 //!
 //! Read `store` and `entry` first (what is replicated), then `log` (its order), `divergence` (what two logs have that
 //! went on apart), `session` (what two logs say to each other), `stream` (how it travels) and `peering` (a stream and a
-//! session that are reset together).
+//! session that are reset together). `content` and `files` are about files: bytes by hash, sets of them, versions.
 
+pub mod content;
 pub mod divergence;
 pub mod entry;
+pub mod files;
 pub mod log;
 pub mod message;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub mod session;
 pub mod store;
 pub mod stream;
 
+pub use content::Hash;
 pub use divergence::{Orphans, Parted, Trail};
 pub use entry::{Entry, EntryError};
 pub use log::{AppendError, ApplyError, Checkpoint, Log, Recovery};

@@ -92,6 +92,11 @@ impl Store {
         self.iter_from(&Key::new(kind, "")).take_while(move |(key, _)| key.kind == kind)
     }
 
+    /// What the objects of one kind add up to.
+    pub fn checksum(&self, kind: u8) -> Checksum {
+        self.checksums.get(&kind).copied().unwrap_or_default()
+    }
+
     pub fn checksums(&self) -> Checksums {
         self.checksums.clone()
     }

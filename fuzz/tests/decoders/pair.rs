@@ -296,6 +296,7 @@ pub fn new_node(index: u8, now: Now) -> Node {
         vrrp: None,
         level: base::Level::OWN,
         tracks: Vec::new(),
+        bandwidth: replication::files::transfer::BANDWIDTH,
     };
     let files = Files::from_iter([("sip.conf", SIP_CONF), ("extensions.conf", EXTENSIONS_CONF)]);
     let loaded = pbx::configuration::load(&files);

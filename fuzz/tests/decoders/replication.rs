@@ -2,7 +2,9 @@
 
 use base::{ClusterTime, Epoch, Incarnation, LocalTime, Lsn, NodeIndex, Position, WallTime};
 use fuzz::{Mutator, Outcome, Target};
-use replication::{Checkpoint, Delta, Entry, Key, Log, Message, Peering, Session, Stream};
+use replication::files::transfer::Message as Contents;
+use replication::files::{Entry as File, Manifest, Named, Page, Set, Version, VersionId};
+use replication::{Checkpoint, Delta, Entry, Hash, Key, Log, Message, Peering, Session, Stream};
 
 use crate::CBOR;
 
@@ -178,4 +180,82 @@ fn replication_stream() {
         Outcome::Taken
     });
     assert!(damaged > 0);
+}
+
+/// A set of so many files: its manifest and pages.
+fn set(files: usize) -> (Manifest, Vec<Vec<u8>>) {
+    let mut set = Set::default();
+    for number in 0..files {
+        let path = format!("users/{number}.conf");
+        let file =
+            File { path, content: Hash([7; 32]), bytes: 9, mode: 0o640, owner: "asterisk".into(), group: "x".into() };
+        assert!(set.put(file).is_ok());
+    }
+    set.pages().expect("a sound set")
+}
+
+#[test]
+fn files_page() {
+    Target::new("files_page", set(300).1).pieces(CBOR).allocates(60, 4_096).run(|input| {
+        let read = Page::decode(input);
+        if let Ok(page) = &read {
+            assert_eq!(Page::decode(&page.encode()).as_ref(), Ok(page));
+        }
+        Outcome::of(&read)
+    });
+}
+
+#[test]
+fn files_manifest() {
+    Target::new("files_manifest", [set(9).0.encode()]).pieces(CBOR).allocates(60, 4_096).run(|input| {
+        let read = Manifest::decode(input);
+        if let Ok(manifest) = &read {
+            assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(manifest));
+        }
+        Outcome::of(&read)
+    });
+}
+
+#[test]
+fn files_version() {
+    let parents = vec![VersionId(Hash([1; 32])), VersionId(Hash([2; 32]))];
+    let version =
+        Version { parents, author: "a".into(), made_at: WallTime(7), why: "edited".into(), manifest: Hash([3; 32]) };
+    let named = [
+        Named::small(version.encode(), ClusterTime(5)).encode(),
+        Named::kept(Hash([1; 32]), 77, ClusterTime(6)).encode(),
+        Named::Removed { changed: ClusterTime(7) }.encode(),
+    ];
+    let corpus = [version.encode()].into_iter().chain(named);
+    Target::new("files_version", corpus).pieces(CBOR).allocates(60, 4_096).run(|input| {
+        let (read, named) = (Version::decode(input), Named::decode(input));
+        if let Ok(version) = &read {
+            assert_eq!(Version::decode(&version.encode()).as_ref(), Ok(version));
+        }
+        if let Ok(named) = &named {
+            assert_eq!(Named::decode(&named.encode()).as_ref(), Ok(named));
+        }
+        Outcome::from(read.is_ok() || named.is_ok())
+    });
+}
+
+#[test]
+fn files_transfer() {
+    let content = Hash([1; 32]);
+    let messages = [
+        Contents::Want { content, offset: 5, length: 6 },
+        Contents::Part { content, total: 90, offset: 5, bytes: vec![7; 60] },
+        Contents::Lacking { content },
+        Contents::Have { contents: vec![content; 5] },
+    ];
+    fn encoded(message: &Contents) -> Vec<u8> {
+        minicbor::to_vec(message).expect("writing to memory is infallible")
+    }
+    Target::new("files_transfer", messages.each_ref().map(encoded)).pieces(CBOR).allocates(60, 4_096).run(|input| {
+        let read = minicbor::decode::<Contents>(input);
+        if let Ok(message) = &read {
+            assert_eq!(minicbor::decode::<Contents>(&encoded(message)).ok().as_ref(), Some(message));
+        }
+        Outcome::of(&read)
+    });
 }

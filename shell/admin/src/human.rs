@@ -220,3 +220,13 @@ fn seconds(seconds: f64) -> String {
         _ => format!("{hours}:{minutes:02}:{rest:02} h"),
     }
 }
+
+/// The configuration's versions, the newest first; the one that runs is marked.
+pub(crate) fn configuration(config: &node::ConfigAnswer) -> String {
+    let line = |version: &node::VersionLine| {
+        let mark = if config.line.head.as_ref() == Some(&version.id) { '*' } else { ' ' };
+        let id: String = version.id.chars().take(12).collect();
+        format!("{mark} {id}  {}  {}\n", version.author, version.why)
+    };
+    config.history.iter().map(line).collect()
+}

@@ -3,7 +3,7 @@
 use node::cluster::Durable;
 use node::{Action, Event, Tell};
 
-use super::{SPINS_MAX, World};
+use super::{FilesJob, SPINS_MAX, World};
 use crate::network::Path;
 use crate::queue::Happening;
 
@@ -89,6 +89,7 @@ impl World {
             Action::SpoolRecord(record) => self.spool_record(machine, life, record),
             Action::LeaveRecords => self.leave_records(machine),
             Action::LoadPbx { asked_by } => self.after(5_000, Happening::PbxRead { machine, life, asked_by }),
+            Action::Files(action) => self.files_action(machine, life, FilesJob::Do(action)),
             Action::Reply { number, answer } => {
                 self.answers.insert(number, *answer);
             }

@@ -86,6 +86,7 @@ impl Machine {
     /// What a death of the process takes with it.
     fn lose_daemon(&mut self, now_us: u64) -> Stamp {
         self.disk.process_died();
+        self.file_jobs.clear();
         let stamp = self.daemon.take().map(|daemon| daemon.stamp(now_us)).unwrap_or_default();
         self.last_stamp = stamp;
         stamp
@@ -231,6 +232,7 @@ impl World {
         let kind = if of.is_active() || of.has_address { FaultKind::Cut } else { FaultKind::Standby };
         of.lose_daemon(now_us);
         of.disk.power_cut(&mut self.random);
+        of.files.power_cut(&mut self.random);
         of.give_address_back();
         of.powered = false;
         of.asleep = false;

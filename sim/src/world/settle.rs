@@ -61,6 +61,7 @@ impl World {
         if self.failure().is_some() {
             return;
         }
+        self.check_configuration();
         let census = self.census();
         let Self { checks, handsets, now_us, .. } = self;
         checks.finish(*now_us, handsets.iter().map(|handset| &handset.phone), &census);

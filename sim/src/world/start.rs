@@ -11,6 +11,7 @@ use node::pbx::configuration::{self, Configuration};
 use node::{Event, Node, Settings};
 use phone::PhoneCommand;
 
+use super::files::{self, Folders};
 use super::witness::Witness;
 use super::{Plan, SERVICE, SERVICE_PORT, START_US, SWEEP_US, World, service};
 use crate::check::Checks;
@@ -60,8 +61,12 @@ impl World {
             asked: 0,
             troubles: Vec::new(),
             happenings: 0,
+            folders: Folders::default(),
             store_away_until_us: [0; 2],
         };
+        for of in &mut world.machines {
+            of.files = crate::files::Files::new(files::first_folder());
+        }
         if world.plan.witness.is_some() {
             let life = world.random.number();
             world.witness = Some(Witness::new(life, START_US));
@@ -113,12 +118,13 @@ impl World {
             level: of.level,
             tracks: Vec::new(),
             safeguards: self.safeguards(),
+            bandwidth: node::replication::files::transfer::BANDWIDTH,
             records_shared: self.plan.store.is_shared(),
             records_kept_max: self.plan.store.kept_max(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());
-        let configuration = (*self.configuration).clone();
+        let configuration = self.configuration_at_start(machine);
         let twin = self
             .plant
             .as_ref()
@@ -140,6 +146,7 @@ impl World {
             self.after(1_000, Happening::Carrier { machine, life, up: false });
         }
         self.tell(machine, life, Event::Timeout);
+        self.files_start(machine, life);
         self.empty_spool_later(machine);
     }
 

@@ -206,6 +206,8 @@ impl World {
             Action::SpoolRecord(record) => self.cdr.spool(*record),
             Action::LeaveRecords => self.cdr.leave(),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
+            // The folder is each node's own until there is a store of contents.
+            Action::Files(_) => {}
             Action::Reply { number, mut answer } => {
                 if let Answer::Status(status) = answer.as_mut() {
                     status.worst_step = self.telling.worst_step();

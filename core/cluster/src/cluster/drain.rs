@@ -12,7 +12,7 @@ use crate::output::{Output, SwitchOverRefused};
 impl Cluster {
     /// An operator wants the other node to serve.
     pub fn switch_over(&mut self, now: LocalTime) -> Result<Vec<Output>, SwitchOverRefused> {
-        self.may_hand_over()?;
+        self.may_step_down()?;
         if self.peer.view.drain.is_on() {
             return Err(SwitchOverRefused::PeerDrained);
         }
@@ -52,9 +52,10 @@ impl Cluster {
         self.drain
     }
 
-    /// Whether `step_down` would be taken now, and why not.
+    /// Whether the role can be moved by choice now, and why not.
     pub fn may_step_down(&self) -> Result<(), SwitchOverRefused> {
-        self.may_hand_over()
+        self.may_hand_over()?;
+        if self.follower_behind { Err(SwitchOverRefused::PeerBehind) } else { Ok(()) }
     }
 
     /// The other node is to have the role rather than we, as far as operators' wishes tell.

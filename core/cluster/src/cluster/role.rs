@@ -64,6 +64,9 @@ impl Cluster {
         if let Some(settled_at) = self.peer_sees_more_until() {
             return Some(settled_at.max(since));
         }
+        if self.follower_behind {
+            return None;
+        }
         if self.is_out_beside_peer() {
             return Some(since + timing.settle);
         }

@@ -22,10 +22,13 @@ use base::{ClusterTime, LocalTime, Position};
 use cluster::Role;
 use pbx::object::kind;
 use pbx::{Merged, Version};
-use replication::{Key, Orphans, Parted};
+use replication::files::Named;
+use replication::{Delta, Key, Orphans, Parted};
 
+use super::Node;
+use super::configuration::{self, kind::FILE};
+use super::parts::in_parts;
 use super::peer::Note;
-use super::{Node, in_parts};
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
@@ -93,7 +96,9 @@ impl Node {
                 // with less on its disk than this node has.
                 let followed = fork.is_some() && self.cluster.position().epoch.node != self.settings.index;
                 let since = if followed { Some(ClusterTime::ZERO) } else { self.durable.alone_since };
-                objects.retain(|object| pbx::was_said_since(object.key.kind, &object.value, since));
+                objects.retain(|object| {
+                    object.key.kind == FILE || pbx::was_said_since(object.key.kind, &object.value, since)
+                });
                 if fork.is_none() {
                     objects.retain(|object| object.key.kind != kind::CALL || pbx::was_made_since(&object.value, since));
                 }
@@ -177,6 +182,10 @@ impl Node {
         let mut forgotten = 0;
         for object in objects {
             let key = &object.key;
+            if configuration::known::is_own(key.kind) {
+                self.merge_named(object);
+                continue;
+            }
             let here = match history {
                 History::Known(ours) => ours.get(key).map(version),
                 // A registration that is gone there may have been renewed here, and a call that is not here may have
@@ -208,6 +217,16 @@ impl Node {
             self.actions.push(Action::Tell(Tell::Trouble(text)));
         }
         gain
+    }
+
+    /// A named file of the other side; what else there is of the configuration is decided by whoever stays.
+    fn merge_named(&mut self, object: &Parted) {
+        let theirs = Some(object).filter(|object| object.key.kind == FILE && !object.gone);
+        let Some(theirs) = theirs.and_then(|object| Named::decode(&object.value).ok()) else { return };
+        let ours = self.log.store().value(&object.key).and_then(|value| Named::decode(value).ok());
+        if ours.is_none_or(|ours| theirs.outweighs(&ours)) {
+            self.room.changes.push(Delta { key: object.key.clone(), value: Some(object.value.clone()) });
+        }
     }
 
     fn tell_merged(&mut self, gain: Gain) {

@@ -10,6 +10,7 @@ use pbx::qualify::Reachability;
 use super::Node;
 use crate::action::Action;
 use crate::event::{Now, Operator};
+use crate::files::ConfigRequest;
 use crate::status::{Answer, CallLine, PeerLine, PhoneLine, Status};
 
 /// How long a node that is to stop waits for a peer that is catching up: less than its parent waits for it.
@@ -23,7 +24,8 @@ impl Node {
             Operator::Calls => Answer::Calls(self.call_lines(now)),
             Operator::SwitchOver => self.switch_over(now),
             Operator::Drain(drain) => self.drain(now, drain),
-            Operator::Reload => return self.actions.push(Action::LoadPbx { asked_by: Some(number) }),
+            Operator::Reload => return self.configuration_asked(now, number, ConfigRequest::Apply),
+            Operator::Config(request) => return self.configuration_asked(now, number, request),
             Operator::Stop => return self.stop(now, number),
         };
         self.reply(number, answer);
@@ -125,6 +127,7 @@ impl Node {
             tracks: self.track_lines(),
             witness: self.witness_line(now),
             pings: self.pings_line(),
+            configuration: Some(self.config_line()),
             worst_step: None,
             configuration_hash: format!("{:016x}", self.pbx.configuration().hash),
             version: super::about::VERSION.to_owned(),

@@ -3,12 +3,17 @@
 use base::{Incarnation, Level, Lsn, Position};
 use cluster::{Heartbeat, Role};
 use minicbor::{Decode, Encode};
+use replication::files::VersionId;
+use replication::files::transfer::Message;
 use replication::{Parted, Peering, SessionEvent, SessionRole};
 
 use super::Node;
 use super::cause::Trigger;
+use super::configuration::Refused;
+use super::configuration::known::is_own;
 use crate::action::{Action, Tell};
 use crate::event::Now;
+use crate::files::ConfigRequest;
 
 /// The first byte of a datagram between the nodes says what it is.
 pub(crate) const HEARTBEAT: u8 = 1;
@@ -43,6 +48,56 @@ pub(super) enum Note {
         number: u32,
         #[n(1)]
         position: Position,
+    },
+    /// Of the configuration: the follower's folder is this version, and this is the head that it knows.
+    #[n(4)]
+    Propose {
+        #[cbor(n(0), with = "minicbor::bytes")]
+        version: Vec<u8>,
+        #[n(1)]
+        head: Option<VersionId>,
+    },
+    /// The leader wants the follower to have this version, and to check it.
+    #[n(5)]
+    Fetch(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// The follower has it, and this is wrong with it there.
+    #[n(6)]
+    Ready {
+        #[n(0)]
+        version: VersionId,
+        #[n(1)]
+        problems: Vec<String>,
+    },
+    /// The follower's folder does not check, or does again.
+    #[n(7)]
+    Refused(#[n(0)] Option<Refused>),
+    /// What its sender runs, and the head for which it has everything.
+    #[n(8)]
+    Runs {
+        #[n(0)]
+        runs: Option<VersionId>,
+        #[n(1)]
+        has: Option<VersionId>,
+    },
+    /// Of contents on their way.
+    #[n(9)]
+    Contents(#[n(0)] Message),
+    /// An operator at the follower asks the leader.
+    #[n(10)]
+    Ask {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        request: ConfigRequest,
+    },
+    #[n(11)]
+    Told {
+        #[n(0)]
+        number: u64,
+        #[n(1)]
+        done: bool,
+        #[n(2)]
+        text: String,
     },
 }
 
@@ -111,7 +166,7 @@ impl Node {
             SessionEvent::Applied(entry) => {
                 self.cluster.observe(entry.cluster_time, now.local);
                 let time = self.pbx_now(now);
-                for delta in &entry.deltas {
+                for delta in entry.deltas.iter().filter(|delta| !is_own(delta.key.kind)) {
                     let applied = self.pbx.apply(time, delta.key.kind, &delta.key.id, delta.value.as_deref());
                     if let Err(error) = applied {
                         self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
@@ -197,6 +252,14 @@ impl Node {
             }
             Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, &objects),
             Ok(Note::OrphansTaken { number, position }) => self.orphans_taken(now, number, position),
+            Ok(Note::Propose { version, head }) => self.proposed(&version, head),
+            Ok(Note::Fetch(version)) => self.asked_to_fetch(&version),
+            Ok(Note::Ready { version, problems }) => self.peer_is_ready(version, &problems),
+            Ok(Note::Refused(refused)) => self.peer_refused(refused),
+            Ok(Note::Runs { runs, has }) => self.peer_runs(runs, has),
+            Ok(Note::Contents(message)) => self.contents_note(now, message),
+            Ok(Note::Ask { number, request }) => self.peer_asks(now, number, request),
+            Ok(Note::Told { number, done, text }) => self.peer_told(number, done, text),
             // A note that a later version has.
             Err(_) => {}
         }

@@ -72,6 +72,7 @@ impl Node {
 
     fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
         let cause = self.cause_active(before);
+        self.configuration_role_changed();
         if self.restored && self.rebooted && before == Role::Starting {
             // Nobody knows better: a node that followed another one has the time from that one.
             self.cluster.observe(absence::cluster_time(&self.log, now.wall), now.local);
@@ -105,6 +106,7 @@ impl Node {
     fn become_standby(&mut self, now: Now, before: Role, epoch: Epoch) {
         let was_active = self.claimed;
         let cause = self.cause_standby(before);
+        self.configuration_role_changed();
         self.claimed = false;
         self.outbox.discard();
         self.resend.clear();

@@ -9,6 +9,7 @@ use super::*;
 use crate::event::Operator;
 use crate::status::Answer;
 
+mod configuration;
 mod drain;
 mod level;
 mod records;
@@ -75,6 +76,7 @@ fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, lif
         vrrp: Some(vrrp::settings(150 - index)),
         level,
         tracks: Vec::new(),
+        bandwidth: replication::files::transfer::BANDWIDTH,
     };
     let recovered = Recovered { durable, ..Recovered::default() };
     Node::new(settings, configuration(), recovered, Random::from_number(u64::from(index)), now)

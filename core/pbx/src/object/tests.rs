@@ -37,13 +37,16 @@ fn hex(bytes: &[u8]) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "the golden encodings are files")]
 fn golden(level: Level, name: &str) -> String {
-    let path = format!("{GOLDEN}/{level}/{name}.hex");
+    // What a level did not change is as it was at the level before.
+    let path_at = |level| format!("{GOLDEN}/{level}/{name}.hex");
+    let same = |level: &u16| std::path::Path::new(&path_at(*level)).exists();
+    let path = path_at((1..=level.0).rev().find(same).unwrap_or(level.0));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the golden encodings are files")]
 fn update(level: Level, name: &str, hex: &str) {
-    if std::env::var_os("UPDATE").is_some() {
+    if std::env::var_os("UPDATE").is_some() && hex != golden(level, name) {
         std::fs::create_dir_all(format!("{GOLDEN}/{level}")).unwrap();
         std::fs::write(format!("{GOLDEN}/{level}/{name}.hex"), hex).unwrap();
     }
@@ -62,14 +65,11 @@ fn objects_of_each_former_level_are_encoded_as_ever() {
 
 #[test]
 fn objects_of_the_present_level_are_encoded_as_ever() {
-    let mut news = 0;
     for (name, kind, id, value) in objects(|| Bench::at(Level::OWN)) {
         update(Level::OWN, &name, &hex(&value));
         assert_eq!(hex(&value), golden(Level::OWN, &name), "{name}");
         assert_eq!(written_again(kind, &id, &value), value, "{name} is read as it was written");
-        news += usize::from(golden(Level::OWN, &name) != golden(Level(Level::OWN.0 - 1), &name));
     }
-    assert!(news > 0, "the present level has nothing that the one before lacks");
 }
 
 /// A peer that goes back to an older program gets what it can read, of calls that began before it did.

@@ -37,6 +37,7 @@ pub(crate) fn example() -> NodeStatus {
         tracks: Vec::new(),
         witness: None,
         pings: None,
+        configuration: None,
         worst_step: None,
         records: None,
         version: "0.1.0".into(),

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use node::Operator;
 use node::cluster::Drain;
+use node::{ConfigRequest, Operator};
 use serde::{Deserialize, Serialize};
 
 use crate::status::Answered;
@@ -38,6 +38,7 @@ pub(super) enum Question {
     DrainCalls,
     DrainEnd,
     Reload,
+    Config(ConfigRequest),
     Stop,
 }
 
@@ -61,6 +62,7 @@ impl From<Operator> for Question {
             Operator::Drain(Drain::Calls) => Self::DrainCalls,
             Operator::Drain(Drain::Ended) => Self::DrainEnd,
             Operator::Reload => Self::Reload,
+            Operator::Config(request) => Self::Config(request),
             Operator::Stop => Self::Stop,
         }
     }
@@ -78,6 +80,7 @@ impl From<Question> for Operator {
             Question::DrainCalls => Self::Drain(Drain::Calls),
             Question::DrainEnd => Self::Drain(Drain::Ended),
             Question::Reload => Self::Reload,
+            Question::Config(request) => Self::Config(request),
             Question::Stop => Self::Stop,
         }
     }

@@ -92,3 +92,15 @@ fn a_drained_node_that_serves_hands_over_when_somebody_can_take_over() {
     pair.run(60_000);
     assert_eq!(pair.count(A, begins), 0);
 }
+
+#[test]
+fn one_that_is_behind_is_not_handed_the_role_by_choice_but_takes_over_from_the_dead() {
+    let mut pair = Pair::in_step();
+    pair.nodes[A].as_mut().unwrap().set_follower_behind(true);
+    let now = pair.now;
+    let asked = pair.node(A).clone().switch_over(now).map(|_| ());
+    assert_eq!(asked, Err(SwitchOverRefused::PeerBehind));
+    assert!(pair.node(A).clone().step_down(now).is_ok(), "a node that ends leaves the role to whoever there is");
+    farewell(&mut pair, A);
+    assert_eq!(pair.node(B).role(), Role::Active);
+}

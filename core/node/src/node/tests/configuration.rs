@@ -1,0 +1,176 @@
+//! A node without a peer keeps versions, too; with a peer see the simulator.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use replication::Hash;
+use replication::files::{Entry, Set, Version, VersionId};
+
+use super::*;
+use crate::files::{ConfigRequest, FilesAction, FilesEvent};
+
+/// A node alone, and a shell that does at once what it is told.
+struct Alone {
+    node: Node,
+    now: Now,
+    contents: BTreeMap<Hash, Vec<u8>>,
+    journal_writes: bool,
+    journal_waits: Vec<Lsn>,
+    installed: Vec<VersionId>,
+    answers: Vec<Answer>,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let now = Now { local: LocalTime::from_millis(10_000), wall: base::WallTime(1_700_000_000_000_000) };
+        let node = node_with(0, 0, now, Level::OWN, Durable::default(), 0);
+        let mut alone = Self {
+            node,
+            now,
+            contents: BTreeMap::new(),
+            journal_writes: true,
+            journal_waits: Vec::new(),
+            installed: Vec::new(),
+            answers: Vec::new(),
+        };
+        alone.step(Event::Timeout);
+        alone.step(Event::Files(FilesEvent::Holds { version: None }));
+        alone
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) -> Hash {
+        let hash = Hash::of(&bytes);
+        self.contents.insert(hash, bytes);
+        hash
+    }
+
+    /// The folder has one file with this text.
+    fn edited(&mut self, text: &str, parents: &[VersionId], asked_by: Option<u64>) -> VersionId {
+        self.now.local += Duration::from_millis(5);
+        let (content, bytes) = (self.put(text.into()), text.len() as u64);
+        let mut set = Set::default();
+        set.put(Entry { path: "sip.conf".into(), content, bytes, ..Entry::default() }).unwrap();
+        let (manifest, pages) = set.pages().unwrap();
+        for page in pages {
+            self.put(page);
+        }
+        let manifest = self.put(manifest.encode());
+        let version = Version {
+            parents: parents.to_vec(),
+            author: "a".into(),
+            made_at: self.now.wall,
+            why: "edited".into(),
+            manifest,
+        };
+        self.put(version.encode());
+        let id = version.id();
+        self.step(Event::Files(FilesEvent::Edited { version, problems: Vec::new(), asked_by }));
+        id
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        for _ in 0..1_000 {
+            let Some(event) = events.pop_front() else {
+                if self.node.next_timeout().is_some_and(|due| due <= self.now.local) {
+                    events.push_back(Event::Timeout);
+                    continue;
+                }
+                return;
+            };
+            for action in self.node.handle(self.now, event) {
+                match action {
+                    Action::Claim { epoch } => events.push_back(Event::Claimed { epoch }),
+                    Action::KeepDurable(durable) => {
+                        events.push_back(Event::EpochReserved { epoch: durable.reserved });
+                    }
+                    Action::JournalAppend { position, .. } if self.journal_writes => {
+                        events.push_back(Event::JournalWritten { lsn: position.lsn });
+                    }
+                    Action::JournalAppend { position, .. } => self.journal_waits.push(position.lsn),
+                    Action::Reply { answer, .. } => self.answers.push(*answer),
+                    Action::Files(action) => events.extend(self.shell(action).map(Event::Files)),
+                    _ => {}
+                }
+            }
+        }
+        panic!("the node is never done");
+    }
+
+    fn shell(&mut self, action: FilesAction) -> Option<FilesEvent> {
+        let loaded = || Some(Box::new(Loaded { configuration: Some(configuration()), diagnostics: Vec::new() }));
+        Some(match action {
+            FilesAction::Look { hashes } => {
+                let (here, missing) = hashes.into_iter().partition(|hash| self.contents.contains_key(hash));
+                FilesEvent::Looked { here, parts: Vec::new(), missing }
+            }
+            FilesAction::Read { content, offset, .. } => {
+                let bytes = self.contents.get(&content).cloned();
+                let total = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                FilesEvent::Read { content, offset, bytes, total }
+            }
+            FilesAction::Put { bytes } => {
+                let upto = bytes.len() as u64;
+                FilesEvent::Written { content: self.put(bytes), upto, whole: true, failed: None }
+            }
+            FilesAction::Check { version } => FilesEvent::Checked { version, problems: Vec::new(), failed: None },
+            FilesAction::Load { version } => FilesEvent::Loaded { version, loaded: loaded(), failed: None },
+            FilesAction::Install { version, .. } => {
+                self.installed.push(version);
+                FilesEvent::Installed { version, loaded: loaded(), failed: None }
+            }
+            FilesAction::Scan { asked_by } => FilesEvent::Unchanged { asked_by },
+            FilesAction::Write { .. } | FilesAction::Keep { .. } => return None,
+        })
+    }
+
+    fn ask(&mut self, request: ConfigRequest) -> Answer {
+        self.now.local += Duration::from_millis(5);
+        self.step(Event::Asked { number: 9, operator: Operator::Config(request) });
+        self.answers.pop().expect("an answer")
+    }
+}
+
+#[test]
+fn a_node_without_a_peer_keeps_versions_and_goes_back_to_them() {
+    let mut alone = Alone::new();
+    let first = alone.edited("one", &[], None);
+    assert_eq!(alone.installed, [first]);
+    let second = alone.edited("two", &[first], Some(3));
+    assert_eq!(alone.installed, [first, second]);
+    let answer = alone.answers.pop();
+    assert!(matches!(&answer, Some(Answer::Done { text }) if text.contains("is live")), "{answer:?}");
+    let back = alone.ask(ConfigRequest::Rollback(first));
+    assert!(matches!(back, Answer::Done { .. }), "{back:?}");
+    let Answer::Config(told) = alone.ask(ConfigRequest::Status) else { panic!("no status") };
+    assert_eq!(told.history.len(), 3);
+    assert_eq!(told.history[0].manifest, told.history[2].manifest);
+    assert!(told.line.runs_head && told.line.peer_runs_head.is_none() && told.line.conflict.is_none());
+}
+
+#[test]
+fn a_folder_is_changed_only_when_the_entry_is_as_safe_as_what_phones_are_told() {
+    let mut alone = Alone::new();
+    alone.journal_writes = false;
+    let first = alone.edited("one", &[], None);
+    assert_eq!(alone.installed, [], "the journal does not have it yet");
+    let written = alone.journal_waits.last().copied().expect("an entry");
+    alone.step(Event::JournalWritten { lsn: written });
+    assert_eq!(alone.installed, [first]);
+}
+
+#[test]
+fn what_the_log_says_is_there_after_a_restart() {
+    let mut alone = Alone::new();
+    let first = alone.edited("one", &[], None);
+    let log = alone.node.log.clone();
+    let fresh = node_with(0, 0, alone.now, Level::OWN, Durable::default(), 1);
+    let recovered = Recovered { log, ..Recovered::default() };
+    alone.node = Node::new(fresh.settings, configuration(), recovered, Random::from_number(1), alone.now);
+    alone.step(Event::Timeout);
+    let version = Version::decode(&alone.contents[&first.0]).unwrap();
+    alone.step(Event::Files(FilesEvent::Holds { version: Some(version) }));
+    alone.step(Event::Files(FilesEvent::Unchanged { asked_by: None }));
+    assert_eq!(alone.installed, [first], "it is there already");
+    let Answer::Config(told) = alone.ask(ConfigRequest::Status) else { panic!("no status") };
+    assert_eq!((told.line.head, told.line.runs_head), (Some(first.to_string()), true));
+}
