@@ -6,7 +6,7 @@ use phone::AnswerPolicy;
 
 use super::*;
 use crate::handset::HandsetPlan;
-use crate::world::Plan;
+use crate::world::{Plan, StorePlan};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -22,6 +22,8 @@ fn plan(levels: [Level; 2]) -> Plan {
         witness: None,
         fencing: false,
         files: true,
+        store: StorePlan::Own,
+        store_fails: false,
         trace: std::env::var_os("TRACE").is_some(),
     }
 }
