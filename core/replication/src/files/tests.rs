@@ -46,7 +46,7 @@ fn encodings_stay_as_they_were() {
         why: "edited".into(),
         manifest: Hash([1; 32]),
     };
-    assert_eq!(hex(&version.encode()), format!("85815820{one}61610766656469746564{}", format!("5820{one}")));
+    assert_eq!(hex(&version.encode()), format!("85815820{one}616107666564697465645820{one}"));
     assert_eq!(Version::decode(&version.encode()), Ok(version));
     let manifest = Manifest { pages: vec![Hash([1; 32]); PARTS] };
     assert_eq!(hex(&manifest.encode()), format!("819840{}", format!("5820{one}").repeat(PARTS)));

@@ -21,8 +21,6 @@ fn plan(levels: [Level; 2]) -> Plan {
         levels,
         witness: None,
         fencing: false,
-        store: crate::world::StorePlan::Own,
-        store_fails: false,
         files: true,
         store: StorePlan::Own,
         store_fails: false,
