@@ -13,7 +13,7 @@ use net::key::PairKey;
 use node::Operator;
 use storage::CdrFilter;
 
-use crate::{doctor, pair, serve, witness};
+use crate::{config, doctor, pair, serve, witness};
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
@@ -54,6 +54,7 @@ pub fn run(command: &Command) -> ExitCode {
         }
         Command::Drain(arguments) => admin::wait::drain(arguments, colours, &mut out).map_err(report),
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
+        Command::Config(command) => config::run(command, colours, &mut out),
         Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
     };
     to_exit_code(done)

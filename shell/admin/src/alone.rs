@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Safeguards, Telling};
+use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Safeguards, Synchronization, Telling};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -25,6 +25,7 @@ impl Config {
             peer: None,
             listen,
             telling: Telling::default(),
+            synchronization: Synchronization::default(),
             safeguards: Safeguards::default(),
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use admin::alarm::AlarmWatch;
 use admin::config::Telling as Settings;
-use admin::events::{StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
+use admin::events::{ConfigurationWatch, StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
 use admin::hooks::{RoleChange, RoleHook};
 use admin::metrics::{AudioNumbers, LinkNumbers, Metrics, MetricsError};
 use base::{LocalTime, WallTime};
@@ -29,6 +29,7 @@ pub struct Telling {
     metrics: Option<Metrics>,
     /// Is told each new role.
     role_hook: Option<RoleHook>,
+    configuration: ConfigurationWatch,
     looked: LocalTime,
 }
 
@@ -54,7 +55,8 @@ impl Telling {
         let addresses: Vec<String> = setup.service.addresses().map(|own| own.address.to_string()).collect();
         let start_hook = |line: &String| RoleHook::start(line, &setup.name, &addresses.join(" "), teller.clone());
         let role_hook = setup.safeguards.role_hook.as_ref().map(start_hook).transpose().into_diagnostic()?;
-        Ok(Self { teller, takeover: Takeover::default(), alarm, metrics, role_hook, looked: LocalTime::ZERO })
+        let (takeover, configuration) = (Takeover::default(), ConfigurationWatch::default());
+        Ok(Self { teller, takeover, alarm, metrics, role_hook, configuration, looked: LocalTime::ZERO })
     }
 
     /// For the threads that have something to tell themselves.
@@ -132,17 +134,20 @@ impl Telling {
         now >= self.looked + LOOK_EVERY
     }
 
-    /// Tells what has become complete; whether somebody wants to be shown the node, too.
-    pub fn look(&mut self, now: LocalTime) -> bool {
+    /// Tells what has become complete.
+    pub fn look(&mut self, now: LocalTime) {
         self.looked = now;
         if let Some(told) = self.takeover.finished(now) {
             tracing::info!("{}", told.text);
             self.teller.tell(told);
         }
-        self.alarm.is_some() || self.metrics.is_some()
     }
 
-    pub fn show(&self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+    pub fn show(&mut self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+        for news in status.configuration.as_ref().map(|config| self.configuration.look(config)).unwrap_or_default() {
+            tracing::info!("{}", news.text);
+            self.teller.tell(news);
+        }
         if let Some(alarm) = &self.alarm {
             alarm.look(status);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::NodeIndex;
 use node::cluster::Failback;
 
+use super::configuration::{self, synchronization};
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
 use super::safeguards::{self, safeguards};
@@ -14,8 +15,21 @@ use super::{
     Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
 };
 
-const ROOT_KEYS: [&str; 12] =
-    ["node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics"];
+const ROOT_KEYS: [&str; 13] = [
+    "node",
+    "service",
+    "vrrp",
+    "track",
+    "peer",
+    "configuration",
+    "witness",
+    "ping",
+    "fencing",
+    "hooks",
+    "events",
+    "alarm",
+    "metrics",
+];
 const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
@@ -35,10 +49,11 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let vrrp = vrrp::vrrp(&root, directory, service.as_ref(), &mut problems);
     let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    let synchronization = synchronization(&root, &mut problems);
     let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
-    match (node, service) {
-        (Some(node), Some(service)) if problems.is_empty() => {
+    match (node, service, synchronization) {
+        (Some(node), Some(service), Some(synchronization)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback, preempt_delay } = node;
             Ok(Config {
                 name,
@@ -53,6 +68,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 peer,
                 listen: None,
                 telling,
+                synchronization,
                 safeguards,
             })
         }
@@ -201,6 +217,7 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
         ("[[track]]", &track::KEYS),
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
+        configuration::SECTION,
     ];
     all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);
