@@ -29,8 +29,8 @@ root:
 	@[ "$$(id -u)" = 0 ] || { echo 'make test needs root: the lab builds network namespaces and gives them addresses.' \
 	  'Without root there are: make lint tidy fuzz sim' >&2; exit 1; }
 
-# What a fresh Debian 12 with Rust lacks: a C compiler (for SQLite), the network tools, the phones, and what
-# the package is made and tried with.
+# What a fresh Debian 12 with Rust lacks: a C compiler (for SQLite), the network tools, the phones, what the package is
+# made and tried with, and the databases that call records go to.
 tools:
 	$(call say,tools)
 	@missing=(); need() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
@@ -39,6 +39,7 @@ tools:
 	need keepalived keepalived; \
 	need mkfs.ext4 e2fsprogs; need faketime faketime; \
 	need mmdebstrap mmdebstrap; need systemd-analyze systemd; need dpkg-shlibdeps dpkg-dev; \
+	need mariadbd mariadb-server; need garbd galera-arbitrator-4; need psql postgresql; need rsync rsync; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \
@@ -72,6 +73,7 @@ release:
 sim: release
 	$(call say,simulator: the active node killed at every action of the reference calls)
 	$(TARGET)/release/sim --exhaustive
+	$(TARGET)/release/sim --exhaustive --fault split
 	$(call say,simulator: $(SEEDS) random worlds)
 	$(TARGET)/release/sim --seeds $(SEEDS)
 	$(call say,simulator: the checkers bite)
@@ -85,9 +87,10 @@ lab: root tools release
 	$(LAB) --no-run --lib --test '*'
 	@status=0; $(LAB) --test package >$(TARGET)/lab-package.log 2>&1 & package=$$!; \
 	$(LAB) --lib --test faults >$(TARGET)/lab-faults.log 2>&1 & faults=$$!; \
+	$(LAB) --test records >$(TARGET)/lab-records.log 2>&1 & records=$$!; \
 	$(LAB) --test peers -- --test-threads 64 || status=$$?; \
-	wait $$package || status=$$?; wait $$faults || status=$$?; \
-	cat $(TARGET)/lab-package.log $(TARGET)/lab-faults.log; exit $$status
+	wait $$package || status=$$?; wait $$faults || status=$$?; wait $$records || status=$$?; \
+	cat $(TARGET)/lab-package.log $(TARGET)/lab-faults.log $(TARGET)/lab-records.log; exit $$status
 
 build:
 	cargo build --locked --release

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 pub use beside::Beside;
 pub use fault::Fault;
+pub use records::{ExpectedCall, compare as compare_records};
 
 use crate::rival::Root;
 use crate::{LabError, rootless};

@@ -10,6 +10,7 @@ pub mod phones;
 pub mod process;
 mod rival;
 mod rootless;
+pub mod stores;
 
-pub use drill::{DrillArguments, main};
+pub use drill::{DrillArguments, ExpectedCall, compare_records, main};
 pub use error::LabError;

@@ -80,7 +80,7 @@ impl Node {
         let own = directory.join(&host.name);
         write_pbx(&own.join("pbx"), accounts)?;
         let text = format!(
-            "[node]\nname = \"{}\"\nstate_dir = \"{}\"\npbx_dir = \"{}\"\n\n\
+            "[node]\nname = \"{}\"\nstate_dir = \"{}\"\npbx_dir = \"{}\"\nwait_for_peer = 2\n\n\
              [service]\naddress = \"{SERVICE}/24\"\ninterface = \"eth0\"\nvrid = 10\npriority = 150\n\n\
              [peer]\nkey_file = \"{}\"\n\n[[peer.link]]\nlocal = \"{}:{PEER_PORT}\"\nremote = \"{}:{PEER_PORT}\"\n",
             host.name,

@@ -207,7 +207,7 @@ impl Phone {
         let over = call.is_over();
         match method {
             // Both sides may hang up at once; the second BYE meets a call that is over.
-            "BYE" | "INVITE" if over => self.respond(now_us, server, Response::new(481)),
+            "BYE" | "INVITE" | "OPTIONS" if over => self.respond(now_us, server, Response::new(481)),
             "BYE" => self.on_bye(now_us, key, server),
             "INVITE" => self.on_reinvite(now_us, key, server, message),
             "OPTIONS" => self.answer_options(now_us, server),

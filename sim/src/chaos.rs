@@ -5,6 +5,7 @@ mod editors;
 mod faults;
 mod people;
 
+use node::RECORDS_KEPT_MAX;
 use node::base::Level;
 use node::cluster::witness::Mode;
 use phone::AnswerPolicy;
@@ -12,7 +13,7 @@ use phone::AnswerPolicy;
 use crate::check::{Failure, FaultKind};
 use crate::handset::HandsetPlan;
 use crate::planted::Plant;
-use crate::world::{Plan, World};
+use crate::world::{Plan, StorePlan, World};
 
 pub use faults::Trouble;
 
@@ -56,6 +57,12 @@ fn plan(seed: u64) -> Plan {
         // A machine that comes up in the middle of a split serves where the witness is only preferred.
         fencing: matches!(seed % 8, 6 | 7),
         files: true,
+        store: match seed / 8 % 3 {
+            0 => StorePlan::Own,
+            1 => StorePlan::Shared { kept_max: RECORDS_KEPT_MAX },
+            _ => StorePlan::Shared { kept_max: 2 },
+        },
+        store_fails: !(seed / 24).is_multiple_of(3),
         trace: false,
     }
 }

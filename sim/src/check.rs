@@ -1,6 +1,7 @@
 //! The checkers' eye: what phones saw and were told, what stores hold, and whether that keeps the promise (design,
 //! section 1). They read no state of the product.
 
+mod blackout;
 mod end;
 mod ending;
 mod records;
@@ -46,6 +47,8 @@ pub enum FaultKind {
     Wires,
     /// Something befell the standby, which nobody may notice.
     Standby,
+    /// Neither machine had power for so long, booting included.
+    Blackout { us: u64 },
 }
 
 impl FaultKind {
@@ -57,6 +60,7 @@ impl FaultKind {
             Self::Cut | Self::Heal => 200_000,
             Self::SwitchOver => 40_000,
             Self::Standby | Self::Wires => 0,
+            Self::Blackout { us } => us,
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct Checks {
     halves: Option<Vec<usize>>,
     /// The network was apart at some time.
     had_split: bool,
+    /// Both machines have lost their power, and with it what they had said last.
+    had_blackout: bool,
     /// Longest silences that were heard around faults, for the summary.
     pub silences_us: Vec<(FaultKind, u64)>,
 }
@@ -106,6 +112,7 @@ impl Checks {
             clocks_off_us: Vec::new(),
             halves: None,
             had_split: false,
+            had_blackout: false,
             silences_us: Vec::new(),
         }
     }
@@ -138,9 +145,10 @@ impl Checks {
     }
 
     /// A person wants the call that is up there on hold, or back.
-    pub fn wants_hold(&mut self, phone: usize, key: CallKey, hold: bool) {
+    pub fn wants_hold(&mut self, now_us: u64, phone: usize, key: CallKey, hold: bool) {
         if let Some((at, side)) = self.find(phone, key) {
             self.conversations[at].sides[side].wants_hold = hold;
+            self.conversations[at].sides[side].changed_us = Some(now_us);
         }
     }
 
@@ -148,7 +156,7 @@ impl Checks {
     pub fn event(&mut self, now_us: u64, phone: usize, seen: &Phone, event: &PhoneEvent) {
         match event {
             PhoneEvent::State { call, state } => self.state(now_us, phone, seen, *call, *state),
-            PhoneEvent::Violation(violation) if is_harmless(violation) || self.is_of_a_split(violation) => {}
+            PhoneEvent::Violation(violation) if self.is_excused(violation) => {}
             PhoneEvent::Violation(violation) => {
                 let text = format!("phone {} was misused: {violation}", self.name(phone));
                 self.fail(now_us, "violation", text);
@@ -163,6 +171,10 @@ impl Checks {
             }
             PhoneEvent::Final { call: None, .. } | PhoneEvent::Registered { .. } | PhoneEvent::Unregistered => {}
         }
+    }
+
+    fn is_excused(&self, violation: &Violation) -> bool {
+        is_harmless(violation) || self.is_of_a_split(violation) || self.is_of_blackout(violation)
     }
 
     fn state(&mut self, now_us: u64, phone: usize, seen: &Phone, key: CallKey, state: CallState) {
@@ -237,7 +249,8 @@ impl Checks {
             return;
         }
         let over_us = conversation.over_us();
-        let other_gave_up = conversation.sides[1 - side].gave_up_us.is_some();
+        // Who hung up while nobody had power may have been missed before his BYE comes again.
+        let other_gave_up = conversation.sides[1 - side].gave_up_us.is_some() || self.had_blackout;
         let is_first_invite = method == Method::Invite && side == 0 && conversation.sides[0].up_us.is_none();
         if is_first_invite {
             conversation.invite_status = Some(status);

@@ -17,6 +17,8 @@ pub struct Side {
     pub over_us: Option<u64>,
     /// When the person hung up, cancelled or declined.
     pub gave_up_us: Option<u64>,
+    /// When the person last wanted it on hold, or back.
+    pub changed_us: Option<u64>,
     /// The person wants the call on hold, whether the server has said yes or not.
     pub wants_hold: bool,
     pub flow: Flow,
@@ -63,6 +65,7 @@ impl Side {
             up_us: None,
             over_us: None,
             gave_up_us: None,
+            changed_us: None,
             wants_hold: false,
             flow: Flow::default(),
         }

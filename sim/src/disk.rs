@@ -120,11 +120,9 @@ impl Disk {
     pub fn recover(&self, boot: u64, local: LocalTime) -> Recovered {
         let entries = self.entries.iter().map_while(|bytes| Entry::decode(bytes).ok());
         let log = Log::recover(self.checkpoint.clone(), entries).log;
-        let cluster_time = match self.clock {
-            Some((written_in, offset)) if written_in == boot => ClusterTime(local.0.saturating_add(offset)),
-            _ => ClusterTime::ZERO,
-        };
-        Recovered { log, durable: self.durable, cluster_time }
+        let offset = self.clock.and_then(|(written_in, offset)| (written_in == boot).then_some(offset));
+        let cluster_time = offset.map_or(ClusterTime::ZERO, |offset| ClusterTime(local.0.saturating_add(offset)));
+        Recovered { log, durable: self.durable, cluster_time, rebooted: offset.is_none() }
     }
 }
 

@@ -27,10 +27,28 @@ pub enum Death {
     LinksCut,
     /// The same, and the serving node does not reach the witness either. Phones reach both nodes.
     Isolated,
+    /// The whole machine stands still for a second.
+    Sleep,
+    /// The other machine's cable is pulled, for a few seconds.
+    StandbyCut,
+    /// Both machines lose their power, at once or one after the other.
+    BothPower,
+    /// The daemon is killed, serving or not, before a split is merged.
+    Unmerged,
 }
 
-pub const DEATHS: [Death; 7] =
-    [Death::Kill, Death::Power, Death::Cut, Death::LongCut, Death::Alone, Death::LinksCut, Death::Isolated];
+pub const DEATHS: [Death; 10] = [
+    Death::Kill,
+    Death::Power,
+    Death::Cut,
+    Death::LongCut,
+    Death::Alone,
+    Death::LinksCut,
+    Death::Isolated,
+    Death::Sleep,
+    Death::StandbyCut,
+    Death::BothPower,
+];
 
 /// How long the peer is away while the daemon is killed alone.
 const AWAY_US: u64 = 20_000_000;
@@ -45,6 +63,10 @@ impl Death {
             Self::Alone => "alone",
             Self::LinksCut => "links-cut",
             Self::Isolated => "isolated",
+            Self::Sleep => "sleep",
+            Self::StandbyCut => "standby-cut",
+            Self::BothPower => "both-power",
+            Self::Unmerged => "unmerged",
         }
     }
 
@@ -85,7 +107,6 @@ impl Outcome {
 /// All runs of one reference call.
 #[derive(Clone, Debug)]
 pub struct Report {
-    pub call: Reference,
     pub actions: u64,
     pub runs: usize,
     pub failed: Vec<Outcome>,
@@ -143,10 +164,14 @@ pub fn crash_points(actions: u64, last_of_step: &[u64]) -> Vec<CrashPoint> {
     points
 }
 
+/// A crash point as the command line has it.
+pub fn at(crash: Option<CrashPoint>) -> String {
+    crash.map_or(String::new(), |crash| format!(" --at {}{}", crash.action, if crash.after { "+" } else { "" }))
+}
+
 /// The command that repeats one run.
 pub fn again(call: Reference, death: Death, seed: u64, crash: Option<CrashPoint>) -> String {
-    let at =
-        crash.map_or(String::new(), |crash| format!(" --at {}{}", crash.action, if crash.after { "+" } else { "" }));
+    let at = at(crash);
     format!(
         "cargo run --release -p tandem-sim -- --exhaustive --call {} --fault {} --seed {seed}{at} --trace",
         call.name(),
@@ -157,8 +182,18 @@ pub fn again(call: Reference, death: Death, seed: u64, crash: Option<CrashPoint>
 /// Plays one call with a crash at every place, or at every so many, on so many threads.
 pub fn run_all(call: Reference, death: Death, seed: u64, threads: usize, stride: usize) -> Report {
     let dry = run(call, death, None, seed, false, None);
+    at_every_place(dry, threads, stride, |point| run(call, death, Some(point), seed, false, None))
+}
+
+/// Goes on from a run without a crash to one with a crash at each of its places.
+pub(crate) fn at_every_place(
+    dry: Outcome,
+    threads: usize,
+    stride: usize,
+    run: impl Fn(CrashPoint) -> Outcome + Sync,
+) -> Report {
     let mut report =
-        Report { call, actions: dry.actions, runs: 1, failed: Vec::new(), silence_us: 0, troubles: dry.troubles.len() };
+        Report { actions: dry.actions, runs: 1, failed: Vec::new(), silence_us: 0, troubles: dry.troubles.len() };
     if dry.failure.is_some() {
         report.failed.push(dry);
         return report;
@@ -172,7 +207,7 @@ pub fn run_all(call: Reference, death: Death, seed: u64, threads: usize, stride:
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = run(call, death, Some(*point), seed, false, None);
+                    let outcome = run(*point);
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes.push(outcome);
                     }

@@ -2,8 +2,9 @@
 //!
 //! Read `world` first: virtual time, two machines with production nodes, phones, wires. `check` judges what the phones
 //! saw and what the stores hold; `reference` has the ten calls of the exhaustive run (`exhaustive`), `chaos` the random
-//! seeds, `planted` the faults that the checkers must catch.
+//! seeds, `apart` a split with a node that dies before it is merged, `planted` the faults that the checkers must catch.
 
+pub mod apart;
 pub mod chaos;
 pub mod check;
 pub mod conversation;

@@ -106,6 +106,8 @@ pub struct Machine {
     pub powered: bool,
     /// Its cable is plugged in.
     pub connected: bool,
+    /// Its kernel has told the daemon that there is no carrier.
+    pub carrier_lost: bool,
     /// Nothing comes in on the links to the other machine, which hears this one all the same.
     pub deaf: bool,
     /// The whole machine stands still with its daemon, its kernel too.
@@ -136,6 +138,10 @@ pub struct Machine {
     pub files: Files,
     /// What the daemon's worker has still to do with them, one after another.
     pub file_jobs: VecDeque<FilesJob>,
+    /// Counts how often what waited for the store was dropped.
+    pub store_queue: u64,
+    /// Records on the disk that the shared store has not taken yet.
+    pub spool: BTreeMap<String, Record>,
 }
 
 impl Machine {
@@ -143,6 +149,7 @@ impl Machine {
         Self {
             powered: true,
             connected: true,
+            carrier_lost: false,
             deaf: false,
             asleep: false,
             boot: 1,
@@ -161,6 +168,8 @@ impl Machine {
             store_busy_until_us: 0,
             files: Files::default(),
             file_jobs: VecDeque::new(),
+            store_queue: 0,
+            spool: BTreeMap::new(),
         }
     }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use sim::apart;
 use sim::chaos::{self, Options};
-use sim::exhaustive::{self, Death};
+use sim::exhaustive::{self, Death, Outcome, Report};
 use sim::planted::{self, Planted};
 use sim::reference::{self, Reference};
 use sim::world::CrashPoint;
@@ -36,9 +37,13 @@ struct Arguments {
     /// Only this reference call.
     #[arg(long)]
     call: Option<String>,
-    /// How the node dies: kill, power, cut, long-cut, alone; or is parted from its peer: links-cut, isolated.
+    /// How the node dies: kill, power, cut, long-cut, alone, sleep, standby-cut, both-power; or is parted from its peer: links-cut,
+    /// isolated; or `split`: it is killed before a split is merged, without any reference call.
     #[arg(long, default_value = "kill")]
     fault: String,
+    /// With --fault split: which machine dies, 0 or 1; both in turn without it.
+    #[arg(long)]
+    victim: Option<usize>,
     /// Only this crash point: the number of an action, with `+` for after it; 0 for none.
     #[arg(long)]
     at: Option<String>,
@@ -119,6 +124,9 @@ fn random_world(seed: u64, options: &Options, tell: bool) -> bool {
 }
 
 fn exhaustive_run(arguments: &Arguments) -> Result<bool, String> {
+    if arguments.fault == "split" {
+        return Ok(split_run(arguments));
+    }
     let death = Death::parse(&arguments.fault).ok_or_else(|| format!("there is no fault {}", arguments.fault))?;
     let calls: Vec<Reference> = match &arguments.call {
         Some(name) => vec![Reference::parse(name).ok_or_else(|| format!("there is no reference call {name}"))?],
@@ -135,13 +143,39 @@ fn exhaustive_run(arguments: &Arguments) -> Result<bool, String> {
     Ok(clean)
 }
 
-fn one_crash(call: Reference, death: Death, at: &str, seed: u64, trace: bool) -> bool {
+fn split_run(arguments: &Arguments) -> bool {
+    let seed = arguments.seed.unwrap_or(1);
+    let victims = arguments.victim.map_or(0..2, |victim| victim..victim + 1);
+    let mut clean = true;
+    for victim in victims {
+        clean &= match &arguments.at {
+            Some(at) => one_outcome("split", &apart::run(Some(victim), crash(at), seed, arguments.trace, None)),
+            None => {
+                let started = Instant::now();
+                let report = apart::run_all(victim, seed, arguments.threads, 1);
+                every_outcome(&format!("split, node {victim}"), &report, started, |crash| {
+                    apart::again(victim, seed, crash)
+                })
+            }
+        };
+    }
+    clean
+}
+
+/// Reads what `--at` says.
+fn crash(at: &str) -> Option<CrashPoint> {
     let action = at.trim_end_matches('+').parse().unwrap_or(0);
-    let crash = (action > 0).then_some(CrashPoint { action, after: at.ends_with('+') });
-    let outcome = exhaustive::run(call, death, crash, seed, trace, None);
+    (action > 0).then_some(CrashPoint { action, after: at.ends_with('+') })
+}
+
+fn one_crash(call: Reference, death: Death, at: &str, seed: u64, trace: bool) -> bool {
+    one_outcome(call.name(), &exhaustive::run(call, death, crash(at), seed, trace, None))
+}
+
+fn one_outcome(name: &str, outcome: &Outcome) -> bool {
     match &outcome.failure {
-        Some(failure) => println!("{} FAILED {failure}", call.name()),
-        None => println!("{} clean, told trouble {:?}", call.name(), outcome.troubles),
+        Some(failure) => println!("{name} FAILED {failure}"),
+        None => println!("{name} clean, told trouble {:?}", outcome.troubles),
     }
     outcome.failure.is_none()
 }
@@ -149,9 +183,12 @@ fn one_crash(call: Reference, death: Death, at: &str, seed: u64, trace: bool) ->
 fn every_crash(call: Reference, death: Death, seed: u64, threads: usize) -> bool {
     let started = Instant::now();
     let report = exhaustive::run_all(call, death, seed, threads, 1);
+    every_outcome(call.name(), &report, started, |crash| exhaustive::again(call, death, seed, crash))
+}
+
+fn every_outcome(name: &str, report: &Report, started: Instant, again: impl Fn(Option<CrashPoint>) -> String) -> bool {
     println!(
-        "{:22} {:5} actions {:5} runs {:5} failed   longest silence {:3} ms {:7.1} s",
-        call.name(),
+        "{name:22} {:5} actions {:5} runs {:5} failed   longest silence {:3} ms {:7.1} s",
         report.actions,
         report.runs,
         report.failed.len(),
@@ -160,7 +197,7 @@ fn every_crash(call: Reference, death: Death, seed: u64, threads: usize) -> bool
     );
     for outcome in report.failed.iter().take(5) {
         if let Some(failure) = &outcome.failure {
-            println!("  {failure}\n  again: {}", exhaustive::again(call, death, seed, outcome.crash));
+            println!("  {failure}\n  again: {}", again(outcome.crash));
         }
     }
     report.failed.is_empty()

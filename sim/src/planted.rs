@@ -9,6 +9,8 @@ mod messages;
 mod omissions;
 mod relays;
 mod resync;
+mod splits;
+mod stream;
 
 use node::base::Level;
 use node::cluster::witness::Answer;
@@ -16,6 +18,7 @@ use node::media::relay::Relay;
 use node::pbx::record::Record;
 use node::{Action, Event, FilesEvent, Node, Now};
 
+use crate::apart;
 use crate::chaos;
 use crate::exhaustive::{self, Death, Outcome};
 use crate::reference::Reference;
@@ -62,9 +65,9 @@ pub trait Plant: Send {
     /// The relay of this machine, after an action has changed it.
     fn relay(&mut self, _machine: usize, _relay: &mut Relay) {}
 
-    /// The identity under which this machine's store keeps a record.
-    fn record_identity(&mut self, _machine: usize, record: &Record) -> String {
-        record.identity.clone()
+    /// The identity under which this machine's store keeps a record; `None` when it does not keep it at all.
+    fn record_identity(&mut self, _machine: usize, record: &Record) -> Option<String> {
+        Some(record.identity.clone())
     }
 
     /// A datagram of the peer on its way to this machine.
@@ -77,6 +80,12 @@ pub trait Plant: Send {
 
     /// What the witness answers this machine.
     fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
+
+    /// The daemon of this machine stood still, and goes on.
+    fn woke(&mut self, _machine: usize) {}
+
+    /// The two halves of the network are one again.
+    fn healed(&mut self) {}
 
     /// The daemon of this machine has died; `other` is the node that is left.
     fn died(&mut self, _machine: usize, _other: Option<&mut Node>) {}
@@ -108,6 +117,7 @@ pub enum Planted {
     FarewellIgnored,
     NeighboursNotTold,
     RecordNotStored,
+    RecordForgottenEarly,
     CallNotJournaled,
     DeadlinesForgotten,
     PortsNotWarm,
@@ -120,9 +130,13 @@ pub enum Planted {
     ContentsBelieved,
     NewestWins,
     RefusedTaken,
+    NeighboursNotToldAfterHeal,
+    TimeoutBelieved,
+    IsolatedTakesOver,
+    WokenKeepsAddress,
 }
 
-pub const ALL: [Planted; 22] = [
+pub const ALL: [Planted; 27] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -133,6 +147,7 @@ pub const ALL: [Planted; 22] = [
     Planted::FarewellIgnored,
     Planted::NeighboursNotTold,
     Planted::RecordNotStored,
+    Planted::RecordForgottenEarly,
     Planted::CallNotJournaled,
     Planted::DeadlinesForgotten,
     Planted::PortsNotWarm,
@@ -145,6 +160,10 @@ pub const ALL: [Planted; 22] = [
     Planted::ContentsBelieved,
     Planted::NewestWins,
     Planted::RefusedTaken,
+    Planted::NeighboursNotToldAfterHeal,
+    Planted::TimeoutBelieved,
+    Planted::IsolatedTakesOver,
+    Planted::WokenKeepsAddress,
 ];
 
 /// What came of a planted fault.
@@ -171,6 +190,7 @@ impl Planted {
             Self::FarewellIgnored => "farewell-ignored",
             Self::NeighboursNotTold => "neighbours-not-told",
             Self::RecordNotStored => "record-not-stored",
+            Self::RecordForgottenEarly => "record-forgotten-early",
             Self::CallNotJournaled => "call-not-journaled",
             Self::DeadlinesForgotten => "deadlines-forgotten",
             Self::PortsNotWarm => "ports-not-warm",
@@ -183,6 +203,10 @@ impl Planted {
             Self::ContentsBelieved => "contents-believed",
             Self::NewestWins => "newest-wins",
             Self::RefusedTaken => "refused-taken",
+            Self::NeighboursNotToldAfterHeal => "neighbours-not-told-after-heal",
+            Self::TimeoutBelieved => "timeout-believed",
+            Self::IsolatedTakesOver => "isolated-takes-over",
+            Self::WokenKeepsAddress => "woken-keeps-address",
         }
     }
 
@@ -209,6 +233,7 @@ impl Planted {
             Self::FarewellIgnored => "the farewell of a dead node's parent is not heard",
             Self::NeighboursNotTold => "a survivor tells no neighbour that it has the address",
             Self::RecordNotStored => "one node stores no call record",
+            Self::RecordForgottenEarly => "one store says that it has records before it has, and loses them",
             Self::CallNotJournaled => "changes of calls do not reach the journal of a lone node",
             Self::DeadlinesForgotten => "a survivor is never woken at its deadlines",
             Self::PortsNotWarm => "the standby closes each media port as soon as it has opened it",
@@ -223,6 +248,12 @@ impl Planted {
             Self::ContentsBelieved => "one node's store says that it has every content that it is asked for",
             Self::NewestWins => "each edit claims to follow from what either node installed last",
             Self::RefusedTaken => "a shell finds nothing wrong with any folder",
+            Self::NeighboursNotToldAfterHeal => "after a heal the node that stays tells no neighbour so",
+            Self::TimeoutBelieved => {
+                "what the other side of a split says of a call that both knew is lost, so that a hang-up by a timer holds"
+            }
+            Self::IsolatedTakesOver => "a standby whose cable is pulled does not hear that it has no carrier",
+            Self::WokenKeepsAddress => "a machine that was paused keeps the address though the other one serves",
         }
     }
 
@@ -238,6 +269,7 @@ impl Planted {
             Self::FarewellIgnored => Box::new(Omitted::new(Omission::Farewell)),
             Self::NeighboursNotTold => Box::new(Omitted::new(Omission::Neighbours)),
             Self::RecordNotStored => Box::new(Omitted::new(Omission::Records)),
+            Self::RecordForgottenEarly => Box::new(messages::RecordForgottenEarly::default()),
             Self::CallNotJournaled => Box::new(Omitted::new(Omission::JournalOfCalls)),
             Self::DeadlinesForgotten => Box::new(Omitted::new(Omission::Deadlines)),
             Self::PortsNotWarm => Box::new(Omitted::new(Omission::WarmPorts)),
@@ -250,13 +282,16 @@ impl Planted {
             Self::ContentsBelieved => Box::new(configuration::Misled::new(configuration::Lie::Contents)),
             Self::NewestWins => Box::new(configuration::Misled::new(configuration::Lie::Parent)),
             Self::RefusedTaken => Box::new(configuration::Misled::new(configuration::Lie::Check)),
+            Self::NeighboursNotToldAfterHeal => Box::new(splits::NotToldAfterHeal::default()),
+            Self::TimeoutBelieved => Box::new(splits::TimeoutBelieved::default()),
+            Self::IsolatedTakesOver => Box::new(splits::IsolatedTakesOver::default()),
+            Self::WokenKeepsAddress => Box::new(splits::WokenKeepsAddress::default()),
         }
     }
 
-    /// The call and the death with which it shows; none where it takes people who edit the configuration.
-    fn stage(self) -> Option<(Reference, Death)> {
-        Some(match self {
-            Self::ContentsBelieved | Self::NewestWins | Self::RefusedTaken => return None,
+    /// Where it shows.
+    fn stage(self) -> Stage {
+        let (call, death) = match self {
             Self::OutputBeforeCommit | Self::ProvisionalNotSentAgain => (Reference::Answered, Death::Kill),
             Self::CseqReused => (Reference::CallerHangsUp, Death::Kill),
             Self::RecordIdentityByWriter => (Reference::Busy, Death::Kill),
@@ -264,30 +299,40 @@ impl Planted {
             Self::ResyncWithoutChecksum => (Reference::Cancelled, Death::Cut),
             Self::RelaysSwapped => (Reference::TwoAtOnce, Death::Kill),
             Self::FarewellIgnored | Self::NeighboursNotTold => (Reference::CallerHangsUp, Death::Kill),
-            Self::RecordNotStored | Self::NewFieldToOldPeer => (Reference::Busy, Death::Kill),
+            Self::RecordNotStored | Self::RecordForgottenEarly | Self::NewFieldToOldPeer => {
+                (Reference::Busy, Death::Kill)
+            }
             Self::CallNotJournaled => (Reference::Answered, Death::Alone),
             Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
             Self::HoldNotFollowed => (Reference::Held, Death::Kill),
             Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
             Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
-        })
+            Self::ContentsBelieved | Self::NewestWins | Self::RefusedTaken => return Stage::Worlds,
+            Self::IsolatedTakesOver => (Reference::CallerHangsUp, Death::StandbyCut),
+            Self::WokenKeepsAddress => (Reference::CallerHangsUp, Death::Sleep),
+            Self::NeighboursNotToldAfterHeal | Self::TimeoutBelieved => return Stage::Apart,
+        };
+        Stage::Call(call, death)
     }
 
-    /// Plays its call with a crash at every place, and tells how often the fault was committed and caught.
+    /// Plays its stage, and tells how often the fault was committed and caught.
     pub fn prove(self, seed: u64) -> Proof {
-        let Some((call, death)) = self.stage() else { return self.prove_in_worlds(seed) };
         let mut proof = Proof { planted: self, committed: 0, caught: 0, first: None };
-        let dry = exhaustive::run(call, death, None, seed, false, None);
-        for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
-            let outcome = exhaustive::run(call, death, Some(point), seed, false, Some(self.plant()));
-            if outcome.planted == 0 {
-                continue;
+        match self.stage() {
+            Stage::Worlds => return self.prove_in_worlds(seed),
+            Stage::Apart => {
+                for seed in seed..seed + SPLITS {
+                    proof.count(apart::run(None, None, seed, false, Some(self.plant())));
+                }
             }
-            proof.committed += 1;
-            if outcome.failure.is_some() {
-                proof.caught += 1;
-                proof.first.get_or_insert(outcome);
+            Stage::Call(call, death) => {
+                // Only in worlds of even seeds does a pulled cable tell.
+                let seed = if self == Self::IsolatedTakesOver { 2 * seed } else { seed };
+                let dry = exhaustive::run(call, death, None, seed, false, None);
+                for point in exhaustive::crash_points(dry.actions, &dry.last_of_step) {
+                    proof.count(exhaustive::run(call, death, Some(point), seed, false, Some(self.plant())));
+                }
             }
         }
         proof
@@ -308,5 +353,31 @@ impl Planted {
             }
         }
         proof
+    }
+}
+
+/// Splits in which a fault that shows there is planted.
+const SPLITS: u64 = 2;
+
+/// Where a fault shows.
+enum Stage {
+    /// A reference call, with this death at every place of it.
+    Call(Reference, Death),
+    /// A split and its heal.
+    Apart,
+    /// People who edit the configuration while other things happen.
+    Worlds,
+}
+
+impl Proof {
+    fn count(&mut self, outcome: Outcome) {
+        if outcome.planted == 0 {
+            return;
+        }
+        self.committed += 1;
+        if outcome.failure.is_some() {
+            self.caught += 1;
+            self.first.get_or_insert(outcome);
+        }
     }
 }

@@ -91,7 +91,21 @@ pub enum Happening {
     RecordStored {
         machine: usize,
         life: u64,
+        queue: u64,
         record: Box<Record>,
+    },
+    RecordTaken {
+        machine: usize,
+        record: Box<Record>,
+    },
+    RecordSpooled {
+        machine: usize,
+        life: u64,
+        record: Box<Record>,
+    },
+    SpoolStored {
+        machine: usize,
+        life: u64,
     },
     AddressAdded {
         machine: usize,
@@ -145,6 +159,11 @@ pub enum Happening {
         machine: usize,
         boot: u64,
         resume: Option<Epoch>,
+    },
+    /// The machine loses its power for so long.
+    PowerFails {
+        machine: usize,
+        off_us: u64,
     },
     /// The machine's power is back.
     Boot {

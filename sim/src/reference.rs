@@ -6,7 +6,7 @@ use phone::{AnswerPolicy, PhoneCommand};
 use crate::exhaustive::Death;
 use crate::handset::HandsetPlan;
 use crate::network::{QUIET, Quality};
-use crate::world::{Loss, Plan, World};
+use crate::world::{Loss, Plan, StorePlan, World};
 
 /// Who is who. The callees ring for a while before they pick up, so that a fault may come while they ring.
 const CALLER: usize = 0;
@@ -24,6 +24,9 @@ const DIAL_S: u64 = 4;
 
 /// How long people may wait for anything to happen: a takeover and a few retransmissions.
 const PATIENCE_US: u64 = 5_000_000;
+
+/// The same when neither machine has power for a while.
+const PATIENCE_BLACKOUT_US: u64 = 20_000_000;
 
 /// How long they talk.
 const TALK_US: u64 = 200_000;
@@ -100,6 +103,8 @@ impl Reference {
             witness: None,
             fencing: false,
             files: false,
+            store: StorePlan::Own,
+            store_fails: false,
             trace: false,
         }
     }
@@ -203,13 +208,15 @@ impl Reference {
 
 impl World {
     /// Something must come to pass within people's patience.
-    pub fn expect(&mut self, what: &str, done: impl FnMut(&Self) -> bool) {
-        if self.failure().is_none() && !self.run_until(PATIENCE_US, done) {
+    pub fn expect(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let came = self.run_until(PATIENCE_US, &mut done)
+            || (self.checks.had_blackout() && self.run_until(PATIENCE_BLACKOUT_US, done));
+        if self.failure().is_none() && !came {
             self.checks.fail(self.now_us, "script", format!("expected in vain: {what}"));
         }
     }
 
-    fn expect_idle(&mut self, phones: &[usize]) {
+    pub fn expect_idle(&mut self, phones: &[usize]) {
         self.expect("the call is over", |world| phones.iter().all(|phone| world.is_idle(*phone)));
     }
 
@@ -220,7 +227,7 @@ impl World {
         self.run(TALK_US);
     }
 
-    fn hang_up(&mut self, by: usize, phones: &[usize]) {
+    pub fn hang_up(&mut self, by: usize, phones: &[usize]) {
         self.command(by, PhoneCommand::HangUp);
         self.expect_idle(phones);
     }

@@ -8,6 +8,7 @@ mod pauses;
 mod people;
 mod settle;
 mod start;
+mod store;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use witness::Witness;
 pub use faults::{Counter, CrashPoint, Loss};
 pub use files::{FilesJob, Folders};
 pub use start::ECHO;
+pub use store::StorePlan;
 
 /// When a world begins. Not zero, so that the machines have been up for different times.
 pub const START_US: u64 = 1_000_000_000;
@@ -71,6 +73,10 @@ pub struct Plan {
     pub fencing: bool,
     /// The shells keep the configuration's folder and a store of contents.
     pub files: bool,
+    /// Where call records go.
+    pub store: StorePlan,
+    /// It is away now and then, and loses connections.
+    pub store_fails: bool,
     pub trace: bool,
 }
 
@@ -98,6 +104,8 @@ pub struct World {
     /// How many things have happened.
     pub happenings: u64,
     pub folders: Folders,
+    /// Until when each store, or the one that both share, takes nothing.
+    store_away_until_us: [u64; 2],
 }
 
 impl World {
@@ -171,7 +179,12 @@ impl World {
                 self.journal_synced(machine, boot, entries, generation);
             }
             Happening::DurableKept { machine, life, durable } => self.durable_kept(machine, life, durable),
-            Happening::RecordStored { machine, life, record } => self.record_stored(machine, life, *record),
+            Happening::RecordStored { machine, life, queue, record } => {
+                self.record_stored(machine, life, queue, *record);
+            }
+            Happening::RecordTaken { machine, record } => self.record_taken(machine, *record),
+            Happening::RecordSpooled { machine, life, record } => self.record_spooled(machine, life, *record),
+            Happening::SpoolStored { machine, life } => self.spool_stored(machine, life),
             Happening::AddressAdded { machine, life, epoch } => self.address_added(machine, life, epoch),
             Happening::LeaseOver { machine, boot, claim } => self.lease_over(machine, boot, claim),
             Happening::PbxRead { machine, life, asked_by } => {
@@ -189,8 +202,16 @@ impl World {
             Happening::GoesOn { machine, boot } => self.goes_on(machine, boot),
             Happening::DeathNoticed { machine, boot } => self.death_noticed(machine, boot),
             Happening::StartDaemon { machine, boot, resume } => self.start_daemon(machine, boot, resume),
+            Happening::PowerFails { machine, off_us } => {
+                // What this one said alone is not on the other one's disk.
+                self.checks.blackout(self.now_us, self.now_us + off_us);
+                self.cut_power(machine, off_us);
+            }
             Happening::Boot { machine } => self.boot(machine),
-            Happening::Carrier { machine, life, up } => self.tell(machine, life, Event::Carrier { up }),
+            Happening::Carrier { machine, life, up } => {
+                self.machines[machine].carrier_lost = !up;
+                self.tell(machine, life, Event::Carrier { up });
+            }
             Happening::PlugIn { machine } => self.plug_in(machine),
             Happening::PhoneTimer { phone, at_us } => self.phone_timer(phone, at_us),
             Happening::AudioTick { phone } => self.audio_tick(phone),

@@ -2,28 +2,33 @@
 //!
 //! Without optimisation only some of the crash points are tried, so that the tests of the whole workspace stay short.
 
+use sim::apart;
 use sim::exhaustive::{self, Death};
-use sim::reference;
+use sim::reference::{self, Reference};
 
 /// Every how many crash points one is tried.
 const STRIDE: usize = if cfg!(debug_assertions) { 12 } else { 1 };
 
 fn every_action(death: Death) {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     for call in reference::ALL {
-        let report = exhaustive::run_all(call, death, 1, threads, STRIDE);
-        assert!(report.actions > 5, "{} has only {} actions", call.name(), report.actions);
-        if let Some(outcome) = report.failed.first() {
-            panic!(
-                "{} of {} runs of {} failed, the first at {:?}: {:?}\nagain: {}",
-                report.failed.len(),
-                report.runs,
-                call.name(),
-                outcome.crash,
-                outcome.failure.as_ref().map(ToString::to_string),
-                exhaustive::again(call, death, 1, outcome.crash),
-            );
-        }
+        clean(call, death, 1);
+    }
+}
+
+fn clean(call: Reference, death: Death, seed: u64) {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let report = exhaustive::run_all(call, death, seed, threads, STRIDE);
+    assert!(report.actions > 5, "{} has only {} actions", call.name(), report.actions);
+    if let Some(outcome) = report.failed.first() {
+        panic!(
+            "{} of {} runs of {} failed, the first at {:?}: {:?}\nagain: {}",
+            report.failed.len(),
+            report.runs,
+            call.name(),
+            outcome.crash,
+            outcome.failure.as_ref().map(ToString::to_string),
+            exhaustive::again(call, death, seed, outcome.crash),
+        );
     }
 }
 
@@ -50,4 +55,37 @@ fn cut_off_for_long_at_every_action() {
 #[test]
 fn killed_alone_at_every_action() {
     every_action(Death::Alone);
+}
+
+/// A split is one long call for both nodes: of its places fewer are tried.
+const SPLIT_STRIDE: usize = if cfg!(debug_assertions) { 60 } else { 4 };
+
+#[test]
+fn killed_before_a_split_is_merged() {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    for victim in 0..2 {
+        let report = apart::run_all(victim, 1, threads, SPLIT_STRIDE);
+        assert!(report.actions > 5, "node {victim} has only {} actions", report.actions);
+        if let Some(outcome) = report.failed.first() {
+            panic!(
+                "{} of {} runs failed, the first at {:?}: {:?}\nagain: {}",
+                report.failed.len(),
+                report.runs,
+                outcome.crash,
+                outcome.failure.as_ref().map(ToString::to_string),
+                apart::again(victim, 1, outcome.crash),
+            );
+        }
+    }
+}
+
+/// What is set up at that very moment may be lost with the disks' last writes: of the reference calls those are played
+/// whose calls are up.
+#[test]
+fn both_without_power_at_every_action() {
+    for call in [Reference::CallerHangsUp, Reference::CalleeHangsUp, Reference::Held, Reference::RegisterRefresh] {
+        for seed in 1..=2 {
+            clean(call, Death::BothPower, seed);
+        }
+    }
 }

@@ -30,6 +30,11 @@ fn record_identity_by_writer() {
 }
 
 #[test]
+fn record_forgotten_early() {
+    caught(Planted::RecordForgottenEarly);
+}
+
+#[test]
 fn stale_epoch_accepted() {
     caught(Planted::StaleEpochAccepted);
 }
@@ -72,4 +77,24 @@ fn newest_wins() {
 #[test]
 fn refused_taken() {
     caught(Planted::RefusedTaken);
+}
+
+#[test]
+fn neighbours_not_told_after_heal() {
+    caught(Planted::NeighboursNotToldAfterHeal);
+}
+
+#[test]
+fn timeout_believed() {
+    caught(Planted::TimeoutBelieved);
+}
+
+#[test]
+fn isolated_takes_over() {
+    caught(Planted::IsolatedTakesOver);
+}
+
+#[test]
+fn woken_keeps_address() {
+    caught(Planted::WokenKeepsAddress);
 }

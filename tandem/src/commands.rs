@@ -4,16 +4,14 @@ use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use admin::cdr::CdrRow;
-use admin::cli::{CdrArguments, Command, KeyArguments, StatusArguments};
+use admin::cli::{Command, KeyArguments, StatusArguments};
 use admin::{OperateError, check, operate};
 use miette::{IntoDiagnostic, Report, Result};
 use net::clock::wall_now;
 use net::key::PairKey;
 use node::Operator;
-use storage::CdrFilter;
 
-use crate::{config, doctor, pair, serve, witness};
+use crate::{config, doctor, pair, records, serve, witness};
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
@@ -55,7 +53,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Drain(arguments) => admin::wait::drain(arguments, colours, &mut out).map_err(report),
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
         Command::Config(command) => config::run(command, colours, &mut out),
-        Command::Cdr(arguments) => cdr(arguments, colours, &mut out).map(|()| true),
+        Command::Cdr(arguments) => records::run(arguments, colours, &mut out).map(|()| true),
     };
     to_exit_code(done)
 }
@@ -104,44 +102,5 @@ fn key(arguments: &KeyArguments, out: &mut impl Write) -> Result<()> {
         writeln!(out, "{}", serde_json::json!({ "file": file })).into_diagnostic()
     } else {
         writeln!(out, "{file}: {told}").into_diagnostic()
-    }
-}
-
-fn cdr(arguments: &CdrArguments, colours: bool, out: &mut impl Write) -> Result<()> {
-    let now = wall_now();
-    let filter = CdrFilter {
-        since: arguments.since.map(|since| since.wall_time(now)),
-        source: arguments.src.clone(),
-        destination: arguments.dst.clone(),
-        limit: arguments.limit,
-    };
-    let state_dir = arguments.target.to_state_dir().map_err(Report::new)?;
-    let rows = storage::cdr::read(&state_dir, &filter).into_diagnostic()?;
-    let rows: Vec<CdrRow> = rows.into_iter().map(printed).collect();
-    admin::cdr::print(&rows, arguments.to_format(), colours, out).map_err(|error| report(OperateError::Print(error)))
-}
-
-fn printed(row: storage::CdrRow) -> CdrRow {
-    CdrRow {
-        calldate: row.calldate,
-        clid: row.clid,
-        src: row.src,
-        dst: row.dst,
-        dcontext: row.dcontext,
-        channel: row.channel,
-        dstchannel: row.dstchannel,
-        lastapp: row.lastapp,
-        lastdata: row.lastdata,
-        duration: row.duration.try_into().unwrap_or_default(),
-        billsec: row.billsec.try_into().unwrap_or_default(),
-        disposition: row.disposition,
-        amaflags: row.amaflags.try_into().unwrap_or_default(),
-        accountcode: row.accountcode,
-        uniqueid: row.uniqueid,
-        userfield: row.userfield,
-        identity: row.identity,
-        start: row.start,
-        answer: row.answer,
-        end: row.end.unwrap_or_default(),
     }
 }

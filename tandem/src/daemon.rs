@@ -8,6 +8,7 @@ mod files;
 mod inbox;
 mod interfaces;
 mod sip_sockets;
+mod store;
 mod telling;
 mod tracks;
 mod virtual_router;
@@ -84,10 +85,7 @@ pub fn run(setup: &Setup) -> Result<()> {
     // Behind the journal's lock: no other node uses the state directory.
     let mut keeper = Keeper::open(setup)?;
     let configuration = keeper.configuration(setup)?;
-    let cdr = {
-        let sender = sender.clone();
-        storage::CdrStore::start(&setup.state_dir, move |event| sender.cdr(event)).into_diagnostic()?
-    };
+    let cdr = store::start(setup, &telling, &sender)?;
     let rtp = {
         let sender = sender.clone();
         let on_start = || {
@@ -115,7 +113,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         priority: setup.priority,
         links: links.len() as u8,
         failback: setup.failback,
-        timing: Timing { settle: setup.preempt_delay, ..Timing::default() },
+        timing: Timing { settle: setup.preempt_delay, peer_wait: setup.wait_for_peer, ..Timing::default() },
         restart: inheritance.resume_active.map(|epoch| ResumeActive { epoch }),
         incarnation: inheritance.incarnation,
         service: setup.service.clone(),
@@ -125,6 +123,8 @@ pub fn run(setup: &Setup) -> Result<()> {
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
         bandwidth: setup.synchronization.bytes_per_second,
+        records_shared: store::is_shared(setup),
+        records_kept_max: node::RECORDS_KEPT_MAX,
     };
     let seed = base::Random::from_seed(random_bytes().into_diagnostic()?);
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
@@ -215,11 +215,9 @@ impl Daemon {
         if matches!(event, Event::Claimed { .. }) {
             self.world.telling.address_added();
         }
-        let begun = self.world.telling.times_steps().then(Instant::now);
+        let (name, begun) = (event.name(), Instant::now());
         let actions = self.node.handle(now(), event);
-        if let Some(begun) = begun {
-            self.world.telling.step(begun.elapsed());
-        }
+        self.world.telling.step(name, begun.elapsed());
         self.world.carry_out(actions)
     }
 

@@ -7,6 +7,7 @@ mod doctor;
 mod generate;
 mod logging;
 mod pair;
+mod records;
 mod serve;
 mod setup;
 mod witness;

@@ -16,6 +16,7 @@ use node::cluster::{Failback, vrrp};
 use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
 use pbx::configuration::{Configuration, Loaded, load};
+use storage::cdr::Target;
 
 /// The priority of a node that has no peer to compare it with.
 const PRIORITY_ALONE: u8 = 100;
@@ -32,6 +33,7 @@ pub struct Setup {
     pub pbx_dir: PathBuf,
     /// How long the preferred node is in step before the role goes back to it.
     pub preempt_delay: Duration,
+    pub wait_for_peer: Duration,
     /// The addresses that phones know us by.
     pub service: Service,
     /// Where the service addresses are added, in their order; empty where they are the machine's own.
@@ -52,6 +54,8 @@ pub struct Setup {
     pub synchronization: Synchronization,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
+    /// Where call records are stored.
+    pub records: Target,
 }
 
 impl Setup {
@@ -72,6 +76,7 @@ impl Setup {
             priority: config.service.as_ref().map_or(PRIORITY_ALONE, |service| service.priority),
             failback: config.failback,
             preempt_delay: config.preempt_delay,
+            wait_for_peer: config.wait_for_peer,
             state_dir: config.state_dir.clone(),
             pbx_dir: config.pbx_dir.clone(),
             service,
@@ -86,6 +91,7 @@ impl Setup {
             telling: config.telling.clone(),
             synchronization: config.synchronization.clone(),
             safeguards: config.safeguards.clone(),
+            records: crate::records::target(&config.state_dir, &config.records),
         })
     }
 

@@ -74,6 +74,7 @@ microseconds! {
 }
 
 microseconds! {
-    /// Microseconds since the Unix epoch, by this machine's wall clock. Stored for people, never compared.
+    /// Microseconds since the Unix epoch, by this machine's wall clock. Stored for people; compared only to tell
+    /// how long a machine was off.
     WallTime
 }

@@ -86,6 +86,10 @@ pub struct Cluster {
     /// Starting: until when it listens.
     #[n(15)]
     listen_until: LocalTime,
+    /// Starting: until when a peer that is not heard at all is waited for.
+    #[n(44)]
+    #[cbor(default)]
+    peer_wait_until: LocalTime,
     /// Standby: our log is in step with the leader's.
     #[n(16)]
     synced: bool,
@@ -149,7 +153,7 @@ pub struct Cluster {
     #[cbor(default)]
     guard: Guard,
     /// Active: the follower has all of the log, but not what it is to run with.
-    #[n(44)]
+    #[n(45)]
     follower_behind: bool,
 }
 
@@ -192,6 +196,7 @@ impl Cluster {
             leaving: false,
             at_once: !settings.has_peer || settings.restart.is_some(),
             listen_until: now + settings.timing.startup_wait,
+            peer_wait_until: now + settings.timing.peer_wait,
             synced: false,
             told_alone: false,
             leader_heard_at: now,
@@ -257,7 +262,7 @@ impl Cluster {
                 if self.role == Role::Active {
                     self.neighbours.start(now);
                 }
-                self.peer_up(heartbeat.incarnation, &mut out);
+                self.peer_up(now, heartbeat.incarnation, &mut out);
                 self.weigh(now, &heartbeat, &mut out);
             }
             Arrival::NewLife { former_up } => {
@@ -265,7 +270,7 @@ impl Cluster {
                     self.peer_down(now, former, &mut out);
                     self.leader_gone = true;
                 }
-                self.peer_up(heartbeat.incarnation, &mut out);
+                self.peer_up(now, heartbeat.incarnation, &mut out);
                 self.weigh(now, &heartbeat, &mut out);
             }
         }
@@ -410,6 +415,11 @@ impl Cluster {
     /// Where our log stands, for the heartbeats; after each step that changed it.
     pub fn set_position(&mut self, position: Position) {
         self.position = position;
+    }
+
+    /// Where our log stood when that was last told.
+    pub fn position(&self) -> Position {
+        self.position
     }
 
     /// Something was received from a phone. It shows, when a split heals, that it was not we who were cut off.

@@ -36,6 +36,10 @@ pub struct Timing {
     /// take to notice what has failed for both.
     #[n(8)]
     pub track_settle: Duration,
+    /// How long a starting node that hears nobody waits for its peer, which may have more of the log and be slower to
+    /// boot; at least `startup_wait`. A peer that is heard is waited for no longer than that.
+    #[n(9)]
+    pub peer_wait: Duration,
 }
 
 impl Default for Timing {
@@ -50,6 +54,7 @@ impl Default for Timing {
             settle: Duration::from_secs(20),
             farewell_quiet: Duration::from_millis(500),
             track_settle: Duration::from_secs(2),
+            peer_wait: Duration::from_millis(1_500),
         }
     }
 }

@@ -63,8 +63,13 @@ pub enum Action {
     JournalCheckpoint(Box<Checkpoint>),
     /// Write and sync, off the path; then say `EpochReserved` with `durable.reserved`.
     KeepDurable(Durable),
-    /// Put into this node's store unless it has the identity already; then say `RecordsStored`.
+    /// Put into the store unless it has the identity already; then say `RecordsStored`.
     StoreRecord(Box<Record>),
+    /// Keep on this node's disk, and say `RecordsSpooled`; then put it into the store as well, when that takes it.
+    SpoolRecord(Box<Record>),
+    /// The other node stores from now on what waits for the store that both share: the log has it, and may come to know
+    /// better. What is on this node's disk stays.
+    LeaveRecords,
     /// Read and check the configuration files; then say `PbxLoaded`.
     LoadPbx {
         asked_by: Option<u64>,

@@ -6,7 +6,9 @@ use base::{Epoch, Incarnation, LocalTime, Lsn, WallTime};
 use cluster::{Drain, Pings};
 use pbx::configuration::Loaded;
 
+use crate::cdr::StoreState;
 use crate::files::{ConfigRequest, FilesEvent};
+use crate::node::HEARTBEAT;
 
 /// This machine's clocks at the instant of the event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub enum Event {
     EpochReserved { epoch: Epoch },
     /// This node's store of call records has these.
     RecordsStored { identities: Vec<String> },
+    /// This node's disk has these, until the store that both nodes share takes them from there.
+    RecordsSpooled { identities: Vec<String> },
+    /// How this node's store of call records is, when that changes.
+    StoreTold(Box<StoreState>),
     /// The configuration files were read and checked, because of `Action::LoadPbx`.
     PbxLoaded { loaded: Box<Loaded>, asked_by: Option<u64> },
     /// Of the contents and the folder of the PBX's files.
@@ -57,6 +63,37 @@ pub enum Event {
     Pings { pings: Pings },
     /// Somebody asks on the operator's socket; the answer carries the same number.
     Asked { number: u64, operator: Operator },
+}
+
+impl Event {
+    /// What kind of event it is, for measuring how long the node takes for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Datagram { .. } => "datagram",
+            Self::Peer { bytes, .. } if bytes.first() == Some(&HEARTBEAT) => "heartbeat",
+            Self::Peer { .. } => "log",
+            Self::Farewell { .. } => "farewell",
+            Self::Timeout => "timeout",
+            Self::Claimed { .. } => "claimed",
+            Self::JournalWritten { .. } => "journal-written",
+            Self::EpochReserved { .. } => "epoch-reserved",
+            Self::RecordsStored { .. } => "records-stored",
+            Self::RecordsSpooled { .. } => "records-spooled",
+            Self::StoreTold(_) => "store-told",
+            Self::PbxLoaded { .. } => "pbx-loaded",
+            Self::Files(_) => "files",
+            Self::Learned { .. } => "learned",
+            Self::MediaHeard => "media-heard",
+            Self::Carrier { .. } => "carrier",
+            Self::Measured { .. } => "measured",
+            Self::Vrrp { .. } => "vrrp",
+            Self::OwnAddress { .. } => "own-address",
+            Self::Witness { .. } => "witness",
+            Self::Fenced { .. } => "fenced",
+            Self::Pings { .. } => "pings",
+            Self::Asked { .. } => "asked",
+        }
+    }
 }
 
 /// How often `Event::MediaHeard` is said while media comes: well within the time in which a lost peer is noticed.

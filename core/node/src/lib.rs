@@ -4,6 +4,7 @@
 //! commit before send.
 
 pub mod action;
+pub mod cdr;
 pub mod event;
 pub mod files;
 pub mod node;
@@ -13,10 +14,10 @@ pub mod status;
 pub use action::{Action, Tell};
 pub use event::{Event, MEDIA_HEARD_EVERY, Now, Operator};
 pub use files::{ConfigRequest, FilesAction, FilesEvent, Take};
-pub use node::{Node, Recovered, Settings};
+pub use node::{Node, RECORDS_KEPT_MAX, Recovered, Settings};
 pub use status::{
     AboutLine, Answer, CallLine, ConfigAnswer, ConfigLine, ConflictLine, ForeignLine, PeerLine, PhoneLine, PingsLine,
-    RefusedLine, Status, TrackLine, VersionLine, VrrpLine, WitnessLine,
+    RecordsLine, RefusedLine, Status, StepLine, TrackLine, VersionLine, VrrpLine, WitnessLine,
 };
 
 // What the shell and the simulator need of the rooms below, so that they depend on this crate alone.

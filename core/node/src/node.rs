@@ -1,6 +1,7 @@
 //! The node: joins cluster, log and PBX, and keeps the order in which a step's effects may leave.
 
 mod about;
+mod absence;
 mod cause;
 mod configuration;
 mod drain;
@@ -10,11 +11,15 @@ mod merge;
 mod operator;
 mod parts;
 mod peer;
+mod records;
+mod resend;
 mod roles;
 mod tracks;
 mod vrrp;
 
-use std::collections::{BTreeMap, VecDeque};
+pub use records::RECORDS_KEPT_MAX;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +33,8 @@ use pbx::{Output as PbxOutput, Pbx};
 use replication::{Delta, Key, Log, Peering};
 use sip::transaction::Transmit;
 
+pub(crate) use peer::HEARTBEAT;
+
 use crate::action::{Action, Tell};
 use crate::event::{Event, Now};
 use crate::outbox::{Gate, Outbox};
@@ -35,11 +42,6 @@ use parts::bounded;
 
 /// Bytes of entries after which a new journal is begun, so that reading it back stays short.
 const JOURNAL_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Calls whose last messages are sent again after a takeover, per pause: a thousand of them must not overrun the phones'
-/// or our own queues.
-const RESEND_BATCH: usize = 16;
-const RESEND_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a node is, as the operator configured it.
 #[derive(Clone)]
@@ -68,6 +70,10 @@ pub struct Settings {
     pub safeguards: Safeguards,
     /// Bytes per second of contents that are asked of the peer at most.
     pub bandwidth: u64,
+    /// The store of call records is one that both nodes write to, so that one of them is enough.
+    pub records_shared: bool,
+    /// Finished records that the log carries while a store is away: `RECORDS_KEPT_MAX`.
+    pub records_kept_max: usize,
 }
 
 /// What the disk remembers.
@@ -77,6 +83,8 @@ pub struct Recovered {
     pub durable: Durable,
     /// Cluster time now, as far as the disk tells: the journal's last, and what has passed since within one boot.
     pub cluster_time: ClusterTime,
+    /// The machine was started since the journal was written, so that only the wall clock tells how long ago that was.
+    pub rebooted: bool,
 }
 
 pub struct Node {
@@ -110,14 +118,17 @@ pub struct Node {
     protection: Protection,
     resend: VecDeque<CallNumber>,
     resend_at: Option<LocalTime>,
-    /// Since when we tell phones what the peer may not have; until it has everything again, whoever serves then.
-    alone_since: Option<ClusterTime>,
+    /// What we know is what the disk remembered, and nobody may have served since: the calls are to be asked for when we
+    /// serve, unless another node tells us more.
+    restored: bool,
+    /// The machine was started since the journal was written.
+    rebooted: bool,
     /// What the peer, which stays after a split, has still to take over.
     offer: Option<merge::Offer>,
     /// As active: the part of the peer's offer that this step has taken in.
     orphans_taken: Option<u32>,
-    /// Of each finished record: who has stored it.
-    stored: BTreeMap<String, Stored>,
+    /// Finished calls' records on their way into the stores.
+    records: records::Records,
     stop_asked_by: Option<u64>,
     /// A stop waits so long for a peer that is catching up.
     stop_waits_until: Option<LocalTime>,
@@ -130,12 +141,6 @@ pub struct Node {
     /// Calls whose last messages the present takeover sends again.
     resending: usize,
     actions: Vec<Action>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stored {
-    here: bool,
-    there: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,7 +171,9 @@ impl Node {
             level: settings.level,
             safeguards: settings.safeguards,
         };
-        let Recovered { log, durable, cluster_time } = recovered;
+        // Where the parent kept the address it was a moment only.
+        let restored = settings.restart.is_none();
+        let Recovered { log, durable, cluster_time, rebooted } = recovered;
         let mut cluster = Cluster::new(cluster_settings, durable, settings.incarnation, log.position(), now.local);
         cluster.observe(cluster_time.max(log.cluster_time()), now.local);
         let pbx_settings =
@@ -198,10 +205,11 @@ impl Node {
             protection: Protection { since: now.local, ..Protection::default() },
             resend: VecDeque::new(),
             resend_at: None,
-            alone_since: None,
+            restored,
+            rebooted,
             offer: None,
             orphans_taken: None,
-            stored: BTreeMap::new(),
+            records: records::Records::default(),
             stop_asked_by: None,
             stop_waits_until: None,
             role_told: Role::default(),
@@ -249,6 +257,8 @@ impl Node {
                 self.take_cluster_outputs(now, outputs);
             }
             Event::RecordsStored { identities } => self.records_stored_here(identities),
+            Event::RecordsSpooled { identities } => self.records_spooled_here(identities),
+            Event::StoreTold(state) => self.store_told(*state),
             Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
             Event::Files(event) => self.files_event(now, event),
             Event::Learned { port, rtp, rtcp } => {
@@ -284,9 +294,9 @@ impl Node {
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
-        let first =
-            [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop].into_iter().flatten().min();
-        self.configuration_deadline(first)
+        let again = self.has_records_again().then_some(LocalTime::ZERO);
+        let first = [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again];
+        self.configuration_deadline(first.into_iter().flatten().min())
     }
 
     pub fn role(&self) -> Role {
@@ -358,18 +368,19 @@ impl Node {
         self.watch_step(now);
         self.watch_protection(now);
         self.watch_stores(now);
-        if self.claimed && self.alone_since.is_none() && !self.waits_for_peer() {
+        self.store_some_again();
+        if self.claimed && self.durable.alone_since.is_none() && !self.waits_for_peer() {
             // What phones have said since the peer was last heard, it may not have.
             let peer = self.cluster.peer();
             let since = if peer.up { now.local } else { peer.heard_at };
-            self.alone_since = Some(self.cluster.cluster_time(since));
+            self.keep_alone_since(Some(self.cluster.cluster_time(since)));
         }
         let gate = self.gate();
         let acked = self.peer_acked();
         let mut released = self.outbox.release(gate, acked);
         if !self.may_store_records() {
             // They stay in the log, and are stored when a phone or the peer is heard.
-            released.retain(|action| !matches!(action, Action::StoreRecord(_)));
+            released.retain(|action| !matches!(action, Action::StoreRecord(_) | Action::SpoolRecord(_)));
         }
         self.actions.extend(released);
         self.stop_when_ready(now);
@@ -418,10 +429,10 @@ impl Node {
     fn take_pbx_output(&mut self, now: Now, lsn: Lsn, output: PbxOutput) {
         let action = match output {
             PbxOutput::Send(Transmit { local, destination, bytes }) => Action::Send { local, destination, bytes },
-            PbxOutput::Record(record) => {
-                self.stored.entry(record.identity.clone()).or_default();
-                Action::StoreRecord(record)
-            }
+            PbxOutput::Record(record) => match self.record_action(record) {
+                Some(action) => action,
+                None => return,
+            },
             PbxOutput::OpenPort(port) => return self.actions.push(Action::OpenPort(port)),
             PbxOutput::UpdatePort(port) => return self.actions.push(Action::UpdatePort(port)),
             PbxOutput::ClosePort(port) => return self.actions.push(Action::ClosePort(port)),
@@ -429,7 +440,9 @@ impl Node {
         };
         if self.cluster.role() == Role::Active {
             self.outbox.hold(lsn, now.local, action);
-        } else if matches!(action, Action::StoreRecord(_)) && self.cluster.role() == Role::Standby {
+        } else if matches!(action, Action::StoreRecord(_) | Action::SpoolRecord(_))
+            && self.cluster.role() == Role::Standby
+        {
             // What our own disk remembers may be void: a node that has just started waits for its leader's word.
             self.actions.push(action);
         }
@@ -495,7 +508,7 @@ impl Node {
         let lasted = now.local.since(self.protection.since);
         if on {
             self.protection.unprotected += lasted;
-            self.alone_since = None;
+            self.keep_alone_since(None);
             self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
             self.store_records_again();
         } else {
@@ -506,6 +519,15 @@ impl Node {
         if self.cluster.role() == Role::Active {
             let outputs = self.cluster.follower_in_step(now.local, on);
             self.take_cluster_outputs(now, outputs);
+        }
+    }
+
+    /// It is on the disk, so that a node that dies before the peer has taken over what it did alone can still tell what
+    /// that is.
+    fn keep_alone_since(&mut self, since: Option<ClusterTime>) {
+        if self.durable.alone_since != since {
+            self.durable.alone_since = since;
+            self.actions.push(Action::KeepDurable(self.durable));
         }
     }
 
@@ -548,6 +570,7 @@ impl Node {
         for error in self.pbx.replace(time, objects) {
             self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
         }
+        self.records_replaced();
     }
 
     fn pbx_loaded(&mut self, now: Now, loaded: Loaded, asked_by: Option<u64>) {
@@ -559,19 +582,6 @@ impl Node {
         }
         if let Some(number) = asked_by {
             self.reply(number, operator::done(taken, text));
-        }
-    }
-
-    fn resend_some(&mut self, now: Now) {
-        let batch = self.resend.len().min(RESEND_BATCH);
-        for number in self.resend.drain(..batch) {
-            for Transmit { local, destination, bytes } in self.pbx.resend(number) {
-                self.actions.push(Action::Send { local, destination, bytes });
-            }
-        }
-        self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);
-        if self.resend.is_empty() {
-            self.actions.push(Action::Tell(Tell::SaidAgain { calls: self.resending }));
         }
     }
 }

@@ -68,6 +68,12 @@ pub struct Status {
     /// `None` where a node was asked that does not know versions of the configuration.
     #[serde(default)]
     pub configuration: Option<ConfigLine>,
+    /// What the node has taken longest for since its start; `None` where nobody measures.
+    #[serde(default)]
+    pub worst_step: Option<StepLine>,
+    /// The store of call records; `None` where it was not told.
+    #[serde(default)]
+    pub records: Option<RecordsLine>,
 }
 
 /// How the pair's configuration stands.
@@ -122,6 +128,33 @@ pub struct ConfigAnswer {
     pub line: ConfigLine,
     /// The newest first.
     pub history: Vec<VersionLine>,
+}
+
+/// One step of the node: an event, and all that came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// `Event::name`.
+    pub event: String,
+    pub took_ms: f64,
+}
+
+/// The store of call records, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecordsLine {
+    /// The file, or the server with the address that takes records.
+    pub store: String,
+    /// Both nodes write to it.
+    pub shared: bool,
+    /// Why it takes none.
+    pub trouble: Option<String>,
+    /// Addresses that were passed over for the one that is used, and why.
+    pub avoided: Option<String>,
+    /// Records that this node is to store and has not stored yet.
+    pub waiting: usize,
+    /// Of those that have left the log for this node's disk.
+    pub spooled: usize,
+    /// Since the end of the oldest call among them.
+    pub oldest_seconds: Option<u64>,
 }
 
 /// One thing that is tracked.

@@ -11,6 +11,7 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,6 +250,12 @@ impl Pbx {
         self.calls.get(&number).map(Call::resend).unwrap_or_default()
     }
 
+    /// Nobody has served for a while: whoever was in this call is asked whether he still is, and a call that nobody is in
+    /// ends.
+    pub fn probe_call(&mut self, now: Now, number: CallNumber) {
+        self.with_call(now, number, Call::probe);
+    }
+
     /// The other node served as well until now, and what it did is about to come. A phone that speaks of a call which is
     /// not here says it again.
     pub fn expect_orphans(&mut self, now: Now) {
@@ -280,6 +287,15 @@ impl Pbx {
     /// The finished records that some store may still lack.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// Those from an identity on, in the order of identities.
+    pub fn records_after(&self, identity: Bound<String>) -> impl Iterator<Item = &Record> {
+        self.records.range((identity, Bound::Unbounded)).map(|(_, record)| record)
+    }
+
+    pub fn records_count(&self) -> usize {
+        self.records.len()
     }
 
     pub fn take_outputs(&mut self) -> Vec<Output> {

@@ -181,6 +181,11 @@ impl Log {
         self.cluster_time
     }
 
+    /// The wall clock of the last entry's writer, as of that entry.
+    pub fn wall(&self) -> WallTime {
+        self.wall
+    }
+
     /// The position just before the oldest entry that the ring still has.
     pub fn base(&self) -> Position {
         self.base

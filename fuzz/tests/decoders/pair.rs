@@ -288,6 +288,8 @@ pub fn new_node(index: u8, now: Now) -> Node {
         timing: Timing::default(),
         restart: None,
         safeguards: Default::default(),
+        records_shared: false,
+        records_kept_max: node::RECORDS_KEPT_MAX,
         incarnation: Incarnation(0x1111_1111_1111_1111 * (u64::from(index) + 1)),
         service: std::net::IpAddr::from([10, 77, 0, 100]).into(),
         secret: [7; 32],

@@ -2,6 +2,7 @@
 //! that is broken names file, line and rule.
 
 mod arrows;
+mod facts;
 mod fields;
 mod source;
 mod text;

@@ -67,6 +67,11 @@ impl Counts {
         }
     }
 
+    /// Without those that are being set up.
+    pub(super) fn at_rest(self) -> Self {
+        Self { setup: 0, ..self }
+    }
+
     /// Calls between two phones come before those of one.
     fn each(self) -> [(Kind, u32); 6] {
         [

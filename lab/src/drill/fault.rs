@@ -16,6 +16,8 @@ pub enum Fault {
     Cut,
     /// The active machine loses power: no network, no process, and of its disk only what was synced.
     Power,
+    /// Both machines lose power, and boot a moment later.
+    PowerBoth,
     /// The operator moves the service to the other node.
     Switchover,
     /// One node is killed, comes back, and then the other one is killed.
@@ -103,10 +105,14 @@ const UNHEARD_MS: f64 = 60.0;
 /// The peer has to find out by silence (design, section 1, of a machine that hangs or is cut off, and of a split).
 const SILENCE_MS: f64 = 200.0;
 
+/// Both machines without power: the second of darkness, and two programs that start and find each other.
+const BOOT_MS: f64 = 5_000.0;
+
 /// How long the phones are listened to after the fault: well over the promise, so that a silence that breaks it is
 /// measured and not cut off.
 const OBSERVE_MS: u64 = 2_500;
 const OBSERVE_RESTART_MS: u64 = 4_000;
+const OBSERVE_BOOT_MS: u64 = 6_000;
 const OBSERVE_OF_MANY_MS: u64 = 1_500;
 
 /// `ip` or `nft` in a namespace, on an idle machine.
@@ -117,7 +123,7 @@ const PROGRAM_US: u64 = 5_000;
 const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
 
 impl Fault {
-    const EACH: [Self; 24] = [
+    const EACH: [Self; 25] = [
         Self::Kill,
         Self::KillParentToo,
         Self::Freeze,
@@ -137,6 +143,7 @@ impl Fault {
         Self::LinkCut,
         // Faults on the same ground follow each other, so that one scene serves them.
         Self::Power,
+        Self::PowerBoth,
         Self::DiskFull,
         Self::SlowDisk,
         Self::ClockStep,
@@ -167,7 +174,7 @@ impl Fault {
     pub(super) const fn ground(self) -> Ground {
         match self {
             Self::RestartAlone => Ground::Alone,
-            Self::Power | Self::DiskFull | Self::SlowDisk => Ground::Disks,
+            Self::Power | Self::PowerBoth | Self::DiskFull | Self::SlowDisk => Ground::Disks,
             Self::ClockStep => Ground::Clocks,
             Self::SplitAndHeal => Ground::Halves,
             Self::Upgrade => Ground::Previous,
@@ -197,6 +204,11 @@ impl Fault {
         matches!(self.ground(), Ground::Disks)
     }
 
+    /// What is said at that very moment may be lost with what no disk had synced: no calls are being set up then.
+    pub(super) const fn loses_the_last_words(self) -> bool {
+        matches!(self, Self::PowerBoth)
+    }
+
     /// How often it is committed for one round that the user asks for.
     pub(super) const fn rounds(self) -> u32 {
         match self {
@@ -219,6 +231,7 @@ impl Fault {
     pub(super) const fn observe_ms(self, round: u32, many: bool) -> u64 {
         match self {
             Self::FreezeAll => ASLEEP_MS[round as usize % ASLEEP_MS.len()],
+            Self::PowerBoth => OBSERVE_BOOT_MS,
             _ if many => OBSERVE_OF_MANY_MS,
             Self::RestartAlone => OBSERVE_RESTART_MS,
             _ => OBSERVE_MS,
@@ -269,6 +282,12 @@ impl Fault {
                 story: "the machine that carries all calls loses power; what its disk had not synced is lost",
                 struck: "node ACTIVE is without power",
                 promise_ms: SILENCE_MS, serves: Serves::Other, ended: None,
+            },
+            Self::PowerBoth => Facts {
+                name: "power-both",
+                story: "both machines lose power; what their disks had not synced is lost; they boot a second later",
+                struck: "nodes ACTIVE and STANDBY were without power for a second, and boot",
+                promise_ms: BOOT_MS, serves: Serves::Either, ended: None,
             },
             Self::Switchover => Facts {
                 name: "switchover",

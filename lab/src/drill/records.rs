@@ -19,12 +19,12 @@ const RECORDS_LIMIT: Duration = Duration::from_secs(10);
 
 /// A call as its caller saw it, in seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ExpectedCall {
-    pub(super) src: String,
-    pub(super) dst: String,
-    pub(super) is_answered: bool,
-    pub(super) duration_s: f64,
-    pub(super) billed_s: f64,
+pub struct ExpectedCall {
+    pub src: String,
+    pub dst: String,
+    pub is_answered: bool,
+    pub duration_s: f64,
+    pub billed_s: f64,
 }
 
 impl Room {
@@ -96,7 +96,7 @@ fn of_the_room(mut rows: Vec<CallRow>) -> Vec<CallRow> {
 type Pair<'a> = (Vec<&'a ExpectedCall>, Vec<&'a CallRow>);
 
 /// Differences between what was done and what one node has recorded.
-fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
+pub fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut pairs: BTreeMap<(&str, &str), Pair<'_>> = BTreeMap::new();
     for call in made {
@@ -110,8 +110,9 @@ fn compare(made: &[ExpectedCall], rows: &[CallRow]) -> Vec<String> {
             wrong.push(format!("{src} to {dst}: {} calls, {} records", made.len(), rows.len()));
             continue;
         }
-        made.sort_by(|one, other| one.duration_s.total_cmp(&other.duration_s));
-        rows.sort_by(|one, other| one.duration.total_cmp(&other.duration));
+        // By both times together: many calls last as many whole seconds, and were answered after different times.
+        made.sort_by(|one, other| (one.duration_s + one.billed_s).total_cmp(&(other.duration_s + other.billed_s)));
+        rows.sort_by(|one, other| (one.duration + one.billsec).total_cmp(&(other.duration + other.billsec)));
         for (call, row) in made.iter().zip(&rows) {
             let close = |expected: f64, found: f64| (expected - found).abs() <= TOLERANCE_S;
             if (row.disposition == "ANSWERED") != call.is_answered {
@@ -159,6 +160,15 @@ mod tests {
     fn exact_records_are_exact_in_any_order() {
         let made = [call("5000", 12.4), call("5000", 3.2), call("5002", 5.0)];
         assert_eq!(compare(&made, &[row("5002", 5.0, 1), row("5000", 3.0, 2), row("5000", 12.0, 3)]), [""; 0]);
+    }
+
+    #[test]
+    fn calls_of_as_many_seconds_are_told_apart_by_what_was_billed() {
+        let made = [(3.9, 3.9), (3.2, 2.7), (3.2, 3.2)];
+        let made = made.map(|(duration_s, billed_s)| ExpectedCall { duration_s, billed_s, ..call("5000", 0.0) });
+        let rows = [(3.0, 3.0, 1), (3.0, 3.0, 2), (3.0, 2.0, 3)];
+        let rows = rows.map(|(duration, billsec, identity)| CallRow { billsec, ..row("5000", duration, identity) });
+        assert_eq!(compare(&made, &rows), [""; 0]);
     }
 
     #[test]

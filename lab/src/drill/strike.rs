@@ -28,6 +28,9 @@ const ALL_PERCENT: u32 = 100;
 const FLAPS: u32 = 5;
 const FLAP: Duration = Duration::from_millis(300);
 
+/// How long both machines are without power.
+const DARKNESS: Duration = Duration::from_secs(1);
+
 /// Fewer requests than this in the time of a trial are no storm: the machine was too busy to make one.
 const STORM_MIN: u64 = 2_000;
 
@@ -103,6 +106,7 @@ impl Strike {
                 scene.disk(self.active)?.lose_power()?;
                 self.signal_all(scene, Signal::SIGKILL)
             }
+            Fault::PowerBoth => self.black_out(scene),
             Fault::Switchover | Fault::All => node.switchover(),
             Fault::StandbyDies => scene.node_mut(self.standby)?.kill(),
             Fault::StandbyRestarts => {
@@ -160,7 +164,7 @@ impl Strike {
             Fault::Cut => scene.network.heal(&active)?,
             // A node that is stopped hands over first.
             Fault::Upgrade => scene.upgrade(self.active)?,
-            Fault::Power => self.power_on(scene)?,
+            Fault::Power => power_on(scene, self.active)?,
             Fault::PeerLinkOnly | Fault::OneWay | Fault::Loss | Fault::SplitAndHeal => {
                 scene.network.lose_between(&[])?;
             }
@@ -208,18 +212,34 @@ impl Strike {
         if signal == Signal::SIGKILL { Ok(()) } else { daemon }
     }
 
-    /// The machine boots: it has its disk as it was, and nothing else of before.
-    fn power_on(&self, scene: &mut Scene) -> Result<(), LabError> {
-        scene.node_mut(self.active)?.kill()?;
-        scene.disk(self.active)?.power_on()?;
-        let node = scene.node(self.active)?;
-        if node.host.has_address(SERVICE)? {
-            node.host.remove_address(SERVICE)?;
+    /// Nothing of either machine is left but its disk.
+    fn black_out(&self, scene: &mut Scene) -> Result<(), LabError> {
+        let both = [self.active, self.standby];
+        for index in both {
+            scene.network.cut(&scene.name_of(index))?;
         }
-        scene.node_mut(self.active)?.start()?;
-        let name = scene.name_of(self.active);
-        scene.network.heal(&name)
+        for index in both {
+            scene.disk(index)?.lose_power()?;
+        }
+        for index in both {
+            scene.node_mut(index)?.kill()?;
+        }
+        thread::sleep(DARKNESS);
+        both.into_iter().try_for_each(|index| power_on(scene, index))
     }
+}
+
+/// The machine boots: it has its disk as it was, and nothing else of before.
+fn power_on(scene: &mut Scene, index: usize) -> Result<(), LabError> {
+    scene.node_mut(index)?.kill()?;
+    scene.disk(index)?.power_on()?;
+    let node = scene.node(index)?;
+    if node.host.has_address(SERVICE)? {
+        node.host.remove_address(SERVICE)?;
+    }
+    scene.node_mut(index)?.start()?;
+    let name = scene.name_of(index);
+    scene.network.heal(&name)
 }
 
 fn both_ways<'a>(one: &'a [&'a str], other: &'a [&'a str], percent: u32) -> [Loss<'a>; 2] {

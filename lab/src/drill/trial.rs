@@ -93,6 +93,7 @@ pub(super) fn run(
     display.waiting("the phones register");
     scene.room.register()?;
     let counts = Counts::new(arguments, fault.ground());
+    let counts = if fault.loses_the_last_words() { counts.at_rest() } else { counts };
     display.waiting("the other phones register and call each other");
     let load = scene.bring_load(crowd_calls(arguments, counts))?.cloned();
     load.iter().for_each(|load| display.load(load));

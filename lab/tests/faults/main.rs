@@ -62,6 +62,7 @@ faults! {
     address_deleted_by_somebody: "address-deleted",
     strangers_at_the_door: "overload",
     power_lost: "power",
+    power_lost_by_both: "power-both",
     disk_full: "disk-full",
     disk_slow: "slow-disk",
     clock_set: "clock-step",

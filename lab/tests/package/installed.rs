@@ -10,16 +10,17 @@ use tandem_lab::process::run;
 
 use crate::pair;
 use crate::root::{Root, build_package};
-use crate::unit::{INSTANCE_UNIT_PATH, UNIT_PATH, Unit, compare, verify};
+use crate::unit::{INSTANCE_UNIT_PATH, UNIT_PATH, Unit, WITNESS_UNIT_PATH, compare, verify};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Debug information alone is several times as much.
 const PROGRAM_BYTES_MAX: u64 = 40_000_000;
 
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     UNIT_PATH,
     INSTANCE_UNIT_PATH,
+    WITNESS_UNIT_PATH,
     "usr/bin/tandem",
     "usr/lib/sysctl.d/30-tandem.conf",
     "usr/share/bash-completion/completions/tandem",
@@ -38,6 +39,9 @@ const FILES: [&str; 19] = [
     "usr/share/man/man1/tandem.1.gz",
     "usr/share/zsh/vendor-completions/_tandem",
 ];
+
+/// A machine with a node has no witness of its own: whoever wants one starts it.
+const WITNESS_ENABLED: &str = "etc/systemd/system/multi-user.target.wants/tandem-witness.service";
 
 /// Enabled for the next start of the machine.
 const ENABLED: &str = "etc/systemd/system/multi-user.target.wants/tandem.service";
@@ -98,6 +102,7 @@ fn has_files(root: &Root) {
     assert!(fs::metadata(root.at("usr/bin/tandem")).expect("the program").len() < PROGRAM_BYTES_MAX);
     assert!(root.run(&["tandem", "--version"]).starts_with("tandem "));
     assert!(fs::symlink_metadata(root.at(ENABLED)).is_ok(), "the unit is enabled");
+    assert!(fs::symlink_metadata(root.at(WITNESS_ENABLED)).is_err(), "the witness is not");
     let told = root.run(&["tandem", "check", "--asterisk-dir", "/usr/share/doc/tandem/examples/pbx"]);
     assert!(told.contains("0 errors, 0 warnings"), "{told}");
     for page in ["tandem.1.gz", "tandem-serve.1.gz"] {

@@ -15,6 +15,8 @@ pub const UNIT_PATH: &str = "lib/systemd/system/tandem.service";
 /// Of one of several nodes.
 pub const INSTANCE_UNIT_PATH: &str = "lib/systemd/system/tandem@.service";
 
+pub const WITNESS_UNIT_PATH: &str = "lib/systemd/system/tandem-witness.service";
+
 /// Settings in the order of the file, those of all sections together.
 pub struct Unit {
     settings: Vec<(String, String)>,
@@ -53,6 +55,7 @@ pub fn verify(root: &Path, directory: &Path) {
     let program = root.join("usr/bin/tandem").display().to_string();
     verify_one(&program, &root.join(UNIT_PATH), &directory.join("tandem.service"));
     verify_one(&program, &root.join(INSTANCE_UNIT_PATH), &directory.join("tandem@north.service"));
+    verify_one(&program, &root.join(WITNESS_UNIT_PATH), &directory.join("tandem-witness.service"));
 }
 
 /// The instance's unit differs from the other one where it says which node, and nowhere else.
@@ -79,7 +82,9 @@ fn verify_one(program: &str, unit: &Path, copy: &Path) {
     let told = output(command.args(["verify", "--man=no", "--recursive-errors=no"]).arg(copy), "", VERIFY_LIMIT)
         .expect("systemd-analyze");
     let words = String::from_utf8_lossy(&told.stderr);
-    let about_us: Vec<_> =
-        words.lines().filter(|line| line.contains("tandem.service") || line.contains("tandem@")).collect();
+    let about_us: Vec<_> = words
+        .lines()
+        .filter(|line| ["tandem.service", "tandem@", "tandem-witness"].iter().any(|name| line.contains(name)))
+        .collect();
     assert!(told.status.success() && about_us.is_empty(), "{words}");
 }

@@ -44,7 +44,7 @@ fn write_node(network: &Network, directory: &Path, own: &str, other: &str) {
     }
     let address = |name: &str| network.host(name).expect("a host").address;
     let text = format!(
-        "[node]\nname = \"{own}\"\nstate_dir = \"state\"\npbx_dir = \"pbx\"\n\n\
+        "[node]\nname = \"{own}\"\nstate_dir = \"state\"\npbx_dir = \"pbx\"\nwait_for_peer = 2\n\n\
          [service]\nvrid = 10\npriority = 150\naddresses = [\n\
          {{ address = \"{SERVICE}/24\", interface = \"eth0\" }},\n\
          {{ address = \"{TRUNK_SERVICE}/64\", interface = \"eth1\" }},\n]\n\n\

@@ -45,7 +45,7 @@ fn text(network: &Network, pair: &Pair, own: &str, other: &str) -> String {
     let (port, name) = (pair.link_port, pair.name);
     format!(
         "[node]\nname = \"{own}\"\nstate_dir = \"state\"\npbx_dir = \"pbx\"\nfailback = \"automatic\"\n\
-         preempt_delay = 1\n\n\
+         preempt_delay = 1\nwait_for_peer = 2\n\n\
          [service]\naddress = \"{}/24\"\ninterface = \"eth0\"\nvrid = {}\npriority = {priority}\n\n\
          [peer]\nkey_file = \"../{name}.key\"\n\n\
          [[peer.link]]\nlocal = \"{}:{port}\"\nremote = \"{}:{port}\"\n",

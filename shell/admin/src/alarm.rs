@@ -1,5 +1,5 @@
-//! Owns the alarm: when somebody is told that calls are not protected, or that the witness is lost, when again, and
-//! when that it is over.
+//! Owns the alarm: when somebody is told that calls are not protected, that the witness is lost, or that call records
+//! wait for their store, when again, and when that it is over.
 //!
 //! Pairs die because the standby had been dead for months. `Alarm` decides and touches nothing; `watch` runs it on a
 //! thread of its own; `deliver` brings each message to where it is wanted, on further threads, so that a mail server
@@ -26,12 +26,13 @@ const ON_PURPOSE_AFTER: Duration = Duration::from_secs(8 * 3_600);
 /// What is told. The field names are those of the webhook's and the program's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Message {
-    /// `unprotected` or `protected`; of the witness `witness_lost` or `witness_back`.
+    /// `unprotected` or `protected`; of the witness `witness_lost` or `witness_back`; of the store of call records
+    /// `records_wait` or `records_stored`.
     pub alarm: &'static str,
     pub node: String,
-    /// How long protection, or the witness, has been away, or was.
+    /// How long protection, the witness or the store has been away, or was.
     pub seconds: u64,
-    /// Why, for `unprotected` and `witness_lost`.
+    /// Why, for `unprotected`, `witness_lost` and `records_wait`.
     pub reason: Option<String>,
     /// How often it was told before.
     pub repeated: u64,
@@ -78,13 +79,29 @@ impl Look {
             (false, _) => Self::Unprotected { reason: "it does not answer".into(), on_purpose: false },
         }
     }
+
+    /// The same for the store of call records: of one that both nodes share, the node that serves tells.
+    pub fn of_records(status: &Status) -> Self {
+        let Some(records) = &status.records else { return Self::Others };
+        let serves = matches!(status.role.as_str(), "active" | "alone");
+        let peer_up = status.peer.as_ref().is_some_and(|peer| peer.up);
+        match &records.trouble {
+            None => Self::Protected,
+            Some(_) if records.shared && !serves && peer_up => Self::Others,
+            Some(trouble) => Self::Unprotected { reason: trouble.clone(), on_purpose: false },
+        }
+    }
 }
+
+/// Events of the other alarms carry these words, so that those of protection are told from them.
+const OTHERS: [&str; 2] = ["witness", "records"];
 
 /// What an alarm watches over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Protection,
     Witness,
+    Records,
 }
 
 impl Subject {
@@ -93,6 +110,7 @@ impl Subject {
         match self {
             Self::Protection => ["unprotected", "protected"],
             Self::Witness => ["witness_lost", "witness_back"],
+            Self::Records => ["records_wait", "records_stored"],
         }
     }
 }
@@ -118,8 +136,8 @@ impl Alarm {
         let newest = |kinds: [&str; 2]| events.iter().rev().find(|event| kinds.contains(&event.kind.as_str()));
         let age = |event: &Event| Duration::from_millis(now_ms.saturating_sub(event.at_ms));
         let lost = newest(["protected", "unprotected"]).filter(|event| event.kind == "unprotected").map(age);
-        let of_witness = |event: &Event| event.data.contains_key("witness");
-        let mut told = events.iter().rev().filter(|event| !of_witness(event));
+        let of_others = |event: &Event| OTHERS.iter().any(|word| event.data.contains_key(*word));
+        let mut told = events.iter().rev().filter(|event| !of_others(event));
         let told = told.find(|event| ["alarm", "all_clear"].contains(&event.kind.as_str()));
         let told = told.filter(|event| event.kind == "alarm");
         let repeated = told.and_then(|event| event.data.get("repeated")).and_then(serde_json::Value::as_u64);
@@ -130,6 +148,11 @@ impl Alarm {
     /// The same for the witness. It begins to count with the node's life: nothing is in danger while it is away.
     pub fn of_witness(node: &str, after: Duration, repeat: Duration) -> Self {
         Self { subject: Subject::Witness, ..Self::new(node, after, repeat, &[], 0) }
+    }
+
+    /// The same for the store of call records: nothing is lost while it is away, and it tells itself when it is back.
+    pub fn of_records(node: &str, after: Duration, repeat: Duration) -> Self {
+        Self { subject: Subject::Records, ..Self::new(node, after, repeat, &[], 0) }
     }
 
     /// `elapsed` is the time since the last look.
@@ -167,6 +190,9 @@ impl Alarm {
                 "{node}: the WITNESS is lost, for {lasts} now: {reason}. If the two nodes lose each other now, both may \
                  serve, or none"
             ),
+            Subject::Records => {
+                format!("{node}: call records WAIT for their store, for {lasts} now: {reason}. None is lost meanwhile")
+            }
         };
         Some(self.message(away, lost, Some(reason.to_owned()), text))
     }
@@ -178,6 +204,7 @@ impl Alarm {
         let text = match self.subject {
             Subject::Protection => format!("{}: calls are protected again", self.node),
             Subject::Witness => format!("{}: the witness answers again", self.node),
+            Subject::Records => format!("{}: call records are being stored again", self.node),
         };
         Some(self.message(back, lost, None, text))
     }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Safeguards, Synchronization, Telling};
+use crate::config::{
+    Config, ConfigError, PREEMPT_DELAY_DEFAULT, Records, Safeguards, Synchronization, Telling, WAIT_FOR_PEER_DEFAULT,
+};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -19,6 +21,7 @@ impl Config {
             pbx_dir: absolute(asterisk_dir)?,
             failback: Failback::Manual,
             preempt_delay: PREEMPT_DELAY_DEFAULT,
+            wait_for_peer: WAIT_FOR_PEER_DEFAULT,
             service: None,
             vrrp: None,
             tracks: Vec::new(),
@@ -27,6 +30,7 @@ impl Config {
             telling: Telling::default(),
             synchronization: Synchronization::default(),
             safeguards: Safeguards::default(),
+            records: Records::default(),
         })
     }
 }

@@ -2,44 +2,13 @@
 
 use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
+use node::cdr::{CdrRow, CdrTotal};
 
-use crate::cli::CdrFormat;
-use crate::human::table::{Align, Table};
+use crate::cli::{CdrBy, CdrFormat};
+use crate::human::table::{Align, Table, printable};
 
 #[cfg(test)]
 mod tests;
-
-/// One call's record, in the order of its columns. Times are `2026-01-31 13:45:00` in UTC (`time::utc_text`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CdrRow {
-    pub calldate: String,
-    pub clid: String,
-    pub src: String,
-    pub dst: String,
-    pub dcontext: String,
-    pub channel: String,
-    pub dstchannel: String,
-    pub lastapp: String,
-    pub lastdata: String,
-    /// Seconds from the first INVITE to the end.
-    pub duration: u64,
-    /// Seconds from the answer to the end.
-    pub billsec: u64,
-    /// `ANSWERED`, `NO ANSWER`, `BUSY`, `FAILED` or `CONGESTION`.
-    pub disposition: String,
-    /// 3 is Asterisk's `DOCUMENTATION`, its default.
-    pub amaflags: u32,
-    pub accountcode: String,
-    pub uniqueid: String,
-    pub userfield: String,
-    /// Made with the first INVITE, unique for ever, the same on both nodes.
-    pub identity: String,
-    pub start: String,
-    /// `None`: nobody answered.
-    pub answer: Option<String>,
-    pub end: String,
-}
 
 const COLUMNS: [&str; 20] = [
     "calldate",
@@ -72,8 +41,93 @@ pub fn print(rows: &[CdrRow], format: CdrFormat, colours: bool, out: &mut impl W
             serde_json::to_writer_pretty(&mut *out, rows)?;
             writeln!(out)
         }
-        CdrFormat::Csv => csv(rows, out),
+        CdrFormat::Csv => {
+            writeln!(out, "{}", COLUMNS.join(","))?;
+            rows.iter().try_for_each(|row| csv(row, out))
+        }
     }
+}
+
+/// What comes before the first row of a list that goes on.
+pub fn print_head(format: CdrFormat, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        CdrFormat::Csv => writeln!(out, "{}", COLUMNS.join(",")),
+        CdrFormat::Human | CdrFormat::Json => Ok(()),
+    }
+}
+
+/// One row of a list that goes on, on a line of its own.
+pub fn print_line(row: &CdrRow, format: CdrFormat, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        CdrFormat::Human => {
+            let CdrRow { calldate, src, dst, disposition, duration, billsec, clid, .. } = row;
+            let [src, dst, clid, disposition] = [src, dst, clid, disposition].map(|text| printable(text));
+            writeln!(out, "{calldate}  {src} -> {dst}  {disposition}  {duration} s, talked {billsec} s  {clid}")
+        }
+        CdrFormat::Json => {
+            serde_json::to_writer(&mut *out, row)?;
+            writeln!(out)
+        }
+        CdrFormat::Csv => csv(row, out),
+    }
+}
+
+/// Prints how many calls there were, by what was asked for, and all of them in the table's last line.
+pub fn print_totals(
+    totals: &[CdrTotal],
+    by: CdrBy,
+    format: CdrFormat,
+    colours: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match format {
+        CdrFormat::Human => out.write_all(totals_table(totals, by, colours).as_bytes()),
+        CdrFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, totals)?;
+            writeln!(out)
+        }
+        CdrFormat::Csv => {
+            writeln!(out, "{},calls,answered,seconds", name(by))?;
+            totals.iter().try_for_each(|total| {
+                writeln!(out, "{},{},{},{}", field(&total.key), total.calls, total.answered, total.seconds)
+            })
+        }
+    }
+}
+
+fn name(by: CdrBy) -> &'static str {
+    match by {
+        CdrBy::Day => "day",
+        CdrBy::Extension => "extension",
+        CdrBy::Disposition => "disposition",
+    }
+}
+
+fn totals_table(totals: &[CdrTotal], by: CdrBy, colours: bool) -> String {
+    if totals.is_empty() {
+        return "no calls\n".into();
+    }
+    let title = match by {
+        CdrBy::Day => "DAY (UTC)",
+        CdrBy::Extension => "EXTENSION",
+        CdrBy::Disposition => "OUTCOME",
+    };
+    let mut table = Table::new(&[
+        (title, Align::Left),
+        ("CALLS", Align::Right),
+        ("ANSWERED", Align::Right),
+        ("SECONDS TALKED", Align::Right),
+    ]);
+    for CdrTotal { key, calls, answered, seconds } in totals {
+        table.row([key, &calls.to_string(), &answered.to_string(), &seconds.to_string()]);
+    }
+    // A call is one of each of its extensions: their sum would say nothing.
+    if by != CdrBy::Extension {
+        let sum = |of: fn(&CdrTotal) -> u64| totals.iter().map(of).fold(0, u64::saturating_add).to_string();
+        let (calls, answered, seconds) = (sum(|it| it.calls), sum(|it| it.answered), sum(|it| it.seconds));
+        table.row([&"all".to_owned(), &calls, &answered, &seconds]);
+    }
+    table.text(colours)
 }
 
 fn table(rows: &[CdrRow], colours: bool) -> String {
@@ -97,14 +151,10 @@ fn table(rows: &[CdrRow], colours: bool) -> String {
     table.text(colours)
 }
 
-fn csv(rows: &[CdrRow], out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", COLUMNS.join(","))?;
-    for row in rows {
-        let values = values(row);
-        let fields: Vec<String> = values.iter().map(|value| field(value)).collect();
-        writeln!(out, "{}", fields.join(","))?;
-    }
-    Ok(())
+fn csv(row: &CdrRow, out: &mut impl Write) -> io::Result<()> {
+    let values = values(row);
+    let fields: Vec<String> = values.iter().map(|value| field(value)).collect();
+    writeln!(out, "{}", fields.join(","))
 }
 
 /// In the order of `COLUMNS`.

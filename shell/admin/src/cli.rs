@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use node::cluster::Drain;
 
-use crate::config::{self as settings, Config, ConfigError, PATH_DEFAULT};
+use crate::config::{self as settings, Config, ConfigError, PATH_DEFAULT, Records};
 use crate::time::Since;
 
 mod config;
@@ -81,9 +81,9 @@ pub enum Command {
     Calls(NodeArguments),
     /// List the records of past calls
     ///
-    /// They are read from the state directory, so the node need not run. The columns are those of Asterisk's call
-    /// records, with an identity that is the same on both nodes. Times are in UTC.
-    Cdr(CdrArguments),
+    /// They are read from the store that the configuration names, so the node need not run. The columns are those of
+    /// Asterisk's call records, with an identity that is the same on both nodes. Times are in UTC.
+    Cdr(Box<CdrArguments>),
     /// Let the other node take over, without losing anything
     ///
     /// Either node may be asked. Calls go on, phones notice nothing. It is refused while the pair is not protected.
@@ -269,6 +269,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Where the node's call records are: its state directory, and the store that its configuration names.
+    pub fn to_records(&self) -> Result<(PathBuf, Records), ConfigError> {
+        match &self.state_dir {
+            Some(state_dir) => Ok((state_dir.clone(), Records::Sqlite)),
+            None => settings::records(&self.config),
+        }
+    }
+
     /// The node's state directory. Of a configuration file nothing else is looked at.
     pub fn to_state_dir(&self) -> Result<PathBuf, ConfigError> {
         match &self.state_dir {
@@ -285,8 +293,11 @@ pub struct CdrArguments {
     /// Only calls that began since then: an age (90s, 15m, 2h, 7d) or a time in UTC (2026-01-31, "2026-01-31 13:45")
     #[arg(long, value_name = "WHEN")]
     pub since: Option<Since>,
+    /// Only calls that began before then
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<Since>,
     /// Only the newest so many [default: all]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", conflicts_with = "by")]
     pub limit: Option<u32>,
     /// Only calls from this number
     #[arg(long, value_name = "NUMBER")]
@@ -294,6 +305,24 @@ pub struct CdrArguments {
     /// Only calls to this number
     #[arg(long, value_name = "NUMBER")]
     pub dst: Option<String>,
+    /// Only calls from or to this number
+    #[arg(long, value_name = "NUMBER")]
+    pub party: Option<String>,
+    /// Only calls with this outcome
+    #[arg(long, value_name = "OUTCOME", value_enum)]
+    pub disposition: Option<CdrDisposition>,
+    /// Only calls with this account code
+    #[arg(long, value_name = "CODE")]
+    pub account: Option<String>,
+    /// Only calls that lasted at least so long, from the first ring to the end
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds_min: Option<u64>,
+    /// Go on with the calls that end from now on, one a line
+    #[arg(long, conflicts_with = "by")]
+    pub follow: bool,
+    /// Count the calls instead of listing them; by extension, each call counts for both of its parties
+    #[arg(long, value_enum)]
+    pub by: Option<CdrBy>,
     /// How to print them
     #[arg(long, value_enum, default_value_t = CdrFormat::Human, conflicts_with = "json")]
     pub format: CdrFormat,
@@ -306,6 +335,36 @@ impl CdrArguments {
     pub fn to_format(&self) -> CdrFormat {
         if self.json { CdrFormat::Json } else { self.format }
     }
+}
+
+/// Asterisk's outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CdrDisposition {
+    Answered,
+    NoAnswer,
+    Busy,
+    Failed,
+    Congestion,
+}
+
+impl CdrDisposition {
+    /// As it is in the store.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Answered => "ANSWERED",
+            Self::NoAnswer => "NO ANSWER",
+            Self::Busy => "BUSY",
+            Self::Failed => "FAILED",
+            Self::Congestion => "CONGESTION",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CdrBy {
+    Day,
+    Extension,
+    Disposition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

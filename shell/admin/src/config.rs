@@ -14,6 +14,7 @@ use node::cluster::Failback;
 mod configuration;
 mod error;
 mod reader;
+mod records;
 mod safeguards;
 mod sections;
 mod service;
@@ -26,6 +27,7 @@ mod vrrp;
 
 pub use configuration::{LOCAL_MAX, Synchronization};
 pub use error::{ConfigError, Invalid, Problem};
+pub use records::{RecordServer, Records, STORE_ADDRESSES_MAX, ServerKind, StoreTls};
 pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
 pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
@@ -50,6 +52,13 @@ pub const LINKS_MAX: usize = 8;
 /// The settling time before a failback: long enough to see that the node which came back stays.
 pub const PREEMPT_DELAY_DEFAULT: Duration = Duration::from_secs(20);
 
+/// How long a node that starts and hears no peer waits for it: two machines whose power comes back at once do not boot
+/// within a second of each other, and the one that is later may have more of the log.
+pub const WAIT_FOR_PEER_DEFAULT: Duration = Duration::from_secs(10);
+
+/// From what a node listens anyway to an hour: beyond it somebody forgot a unit.
+pub const WAIT_FOR_PEER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3_600));
+
 /// As in keepalived.
 pub const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(1_000);
 
@@ -67,6 +76,8 @@ pub struct Config {
     pub failback: Failback,
     /// How long the preferred node is in step before the role goes back to it.
     pub preempt_delay: Duration,
+    /// How long a node that starts and hears no peer waits for it before it serves alone.
+    pub wait_for_peer: Duration,
     /// `None`: the machine's own addresses are used as they are.
     pub service: Option<Service>,
     /// `None`: no other router shares the service address.
@@ -83,6 +94,8 @@ pub struct Config {
     pub synchronization: Synchronization,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
+    /// Where call records are stored.
+    pub records: Records,
 }
 
 /// The other node of the pair.
@@ -126,6 +139,15 @@ pub fn state_dir(path: &Path) -> Result<PathBuf, ConfigError> {
     let text = read_text(path)?;
     let directory = directory_of(path)?;
     let found = Document::parse(&text).and_then(|document| sections::state_dir(&document, &directory));
+    found.map_err(|problems| ConfigError::invalid(path, text, problems))
+}
+
+/// Only where the records are of the node of the file at `path`, which may be wrong elsewhere: its state directory, and
+/// its store.
+pub fn records(path: &Path) -> Result<(PathBuf, Records), ConfigError> {
+    let text = read_text(path)?;
+    let directory = directory_of(path)?;
+    let found = Document::parse(&text).and_then(|document| sections::records_of(&document, &directory));
     found.map_err(|problems| ConfigError::invalid(path, text, problems))
 }
 

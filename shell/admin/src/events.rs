@@ -33,8 +33,8 @@ pub struct Event {
     pub at_ms: u64,
     pub node: String,
     /// `started`, `active`, `standby`, `takeover`, `peer_up`, `peer_down`, `protected`, `unprotected`, `hand_over`,
-    /// `drain`, `level`, `carrier`, `cluster`, `witness`, `fencing`, `hook`, `ping`, `vrrp`, `track`, `configuration`, `disk`, `trouble`,
-    /// `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
+    /// `drain`, `level`, `carrier`, `cluster`, `witness`, `fencing`, `hook`, `ping`, `vrrp`, `track`, `configuration`,
+    /// `disk`, `records`, `trouble`, `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
     pub kind: String,
     /// For people.
     pub text: String,

@@ -1,6 +1,6 @@
 //! Owns the human forms of a node's answers: what an operator has to see first comes first.
 
-use node::{CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, TrackLine, VrrpLine, WitnessLine};
+use node::{CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, RecordsLine, TrackLine, VrrpLine, WitnessLine};
 
 use crate::status::NodeStatus;
 
@@ -44,7 +44,7 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     line("calls", status.calls.to_string());
     line("lag", format!("{:.1} ms", status.lag_ms));
     line("unprotected", format!("{} in all", seconds(status.unprotected_seconds)));
-    line("records", format!("{} waiting to be stored", status.records_waiting));
+    line("records", records(status.records_waiting, status.records.as_ref()));
     line("epoch", format!("{}, at entry {}", status.epoch, status.lsn));
     let glance =
         configuration::glance(status.configuration.as_ref(), &status.configuration_hash, status.peer.is_some());
@@ -167,6 +167,28 @@ fn pings(pings: &PingsLine) -> String {
     let peer = peer_answering.map(|count| format!(", {count} to the peer")).unwrap_or_default();
     let answering = if *answering == 0 { "NONE".to_owned() } else { answering.to_string() };
     format!("{answering} of {targets} targets answer{peer}")
+}
+
+/// What waits in the log and on the disk, and why.
+fn records(in_log: usize, store: Option<&RecordsLine>) -> String {
+    let Some(RecordsLine { store, trouble, avoided, spooled, oldest_seconds, .. }) =
+        store.filter(|it| !it.store.is_empty())
+    else {
+        return format!("{in_log} waiting to be stored");
+    };
+    let spooled = if *spooled > 0 { format!(" and {spooled} on this disk") } else { String::new() };
+    let place = printable(store);
+    match trouble {
+        Some(trouble) => {
+            let oldest = oldest_seconds.map(|age| format!(", the oldest for {}", seconds(age as f64)));
+            let oldest = oldest.unwrap_or_default();
+            format!("{in_log}{spooled} WAIT for their store{oldest}: {}", printable(trouble))
+        }
+        None => {
+            let avoided = avoided.as_ref().map(|why| format!(", because {}", printable(why))).unwrap_or_default();
+            format!("{in_log}{spooled} waiting to be stored in {place}{avoided}")
+        }
+    }
 }
 
 fn peer(peer: &PeerLine) -> String {

@@ -3,6 +3,7 @@
 //! The exporter answers on threads of its own. The node's loop hands over a look each second and the time of each step;
 //! neither waits.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub struct AudioNumbers {
 
 /// The node's metrics. They are registered once in a process.
 pub struct Metrics {
-    step: Histogram,
+    /// By the kind of event, each made with the first of its kind.
+    steps: BTreeMap<&'static str, Histogram>,
 }
 
 impl Metrics {
@@ -71,12 +73,13 @@ impl Metrics {
     }
 
     fn new() -> Self {
-        Self { step: histogram!(STEP) }
+        Self { steps: BTreeMap::new() }
     }
 
-    /// How long the node took for one event.
-    pub fn step(&self, took: Duration) {
-        self.step.record(took.as_secs_f64());
+    /// How long the node took for one event of this kind.
+    pub fn step(&mut self, event: &'static str, took: Duration) {
+        let histogram = self.steps.entry(event).or_insert_with(|| histogram!(STEP, "event" => event));
+        histogram.record(took.as_secs_f64());
     }
 
     /// About each second.
@@ -127,6 +130,11 @@ impl Metrics {
             set(&gauge!("tandem_ping_targets"), f64::from(pings.targets));
             set(&gauge!("tandem_ping_targets_answering"), f64::from(pings.answering));
         }
+        if let Some(records) = &status.records {
+            set(&gauge!("tandem_records_store_up"), flag(records.trouble.is_none()));
+            set(&gauge!("tandem_records_spooled"), records.spooled as f64);
+            set(&gauge!("tandem_records_oldest_seconds"), records.oldest_seconds.unwrap_or_default() as f64);
+        }
         for link in links {
             counter!("tandem_link_received_total", "link" => link.name.clone()).absolute(link.received);
             counter!("tandem_link_sent_total", "link" => link.name.clone()).absolute(link.sent);
@@ -151,6 +159,9 @@ fn describe() {
     describe_gauge!("tandem_registrations", "Phones that are registered");
     describe_gauge!("tandem_calls", "Calls in progress");
     describe_gauge!("tandem_records_waiting", "Call records that not every store has yet");
+    describe_gauge!("tandem_records_store_up", "1 while the store of call records takes them");
+    describe_gauge!("tandem_records_spooled", "Call records on this disk because they were too many for the log");
+    describe_gauge!("tandem_records_oldest_seconds", Unit::Seconds, "Since the end of the oldest call that waits here");
     describe_gauge!("tandem_log_entries", "Number of the last entry of the log");
     describe_gauge!("tandem_journal_entries", "Number of the last entry that the journal has written");
     describe_gauge!("tandem_priority", "Priority less what fails of what is tracked");

@@ -1,42 +1,50 @@
-//! The store of call records: SQLite through sqlx, Asterisk's CDR columns and an identity that is its unique key.
+//! The store of call records: a file of this node, or a database server that both nodes share. Asterisk's CDR columns,
+//! and an identity that is its unique key.
 //!
-//! It has a thread of its own. A store that is slow or refuses delays no call: records stay in the log until they are
-//! stored, and are tried again.
+//! It has a thread of its own (`writer`). A store that is slow or refuses delays no call: records stay in the log, or in
+//! the `spool` when they are too many, until they are stored, and are tried again. `schema` makes and extends the table,
+//! `connection` speaks with whichever store, `trouble` tells its failures apart, `read` is what `tandem cdr` shows.
 
-mod rows;
+mod connection;
+mod read;
+mod schema;
+mod spool;
+mod target;
+mod trouble;
+mod waiting;
+mod writer;
 
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
 
+use node::cdr::StoreState;
 use pbx::record::Record;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
 use thiserror::Error;
 
-pub use rows::{CdrFilter, CdrRow, read};
+pub use read::{CdrFilter, CdrReader, TotalBy};
+pub use spool::SPOOL_FILE;
+pub use target::{Address, Kind, PasswordError, Server, TABLE_DEFAULT, Target, Tls, read_password};
+pub use trouble::Trouble;
+
+use writer::{Order, Writer};
 
 /// The store's file within the state directory.
 pub const FILE: &str = "cdr.sqlite";
 
-/// Records written in one transaction; more wait for the next one.
-const BATCH_MAX: usize = 500;
-
-/// How long a store that refuses is left alone.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
 #[derive(Debug, Error)]
 pub enum CdrError {
-    #[error("open the call records in {path}")]
+    #[error("open the call records in {store}")]
     Open {
-        path: PathBuf,
+        store: String,
         #[source]
-        source: sqlx::Error,
+        source: Trouble,
     },
-    #[error("write call records")]
-    Write(#[source] sqlx::Error),
-    #[error("read call records")]
-    Read(#[source] sqlx::Error),
+    #[error("read the call records in {store}")]
+    Read {
+        store: String,
+        #[source]
+        source: Trouble,
+    },
     #[error("start the thread of the call records")]
     Thread(#[source] std::io::Error),
 }
@@ -44,83 +52,54 @@ pub enum CdrError {
 /// What the store has done.
 #[derive(Debug)]
 pub enum CdrEvent {
-    Stored { identities: Vec<String> },
-    Failed(CdrError),
+    Stored {
+        identities: Vec<String>,
+    },
+    /// They are on this node's disk, and will be stored from there.
+    Spooled {
+        identities: Vec<String>,
+    },
+    /// How it is, when that changes; numbers at most each second.
+    State(StoreState),
 }
 
 /// The way to the store's thread.
 pub struct CdrStore {
-    records: Sender<Record>,
+    orders: Sender<Order>,
 }
 
 impl CdrStore {
-    /// Starts the store's thread; the file is made when it is missing. `events` is called from the thread.
-    pub fn start(state_dir: &Path, events: impl Fn(CdrEvent) + Send + 'static) -> Result<Self, CdrError> {
-        let path = state_dir.join(FILE);
+    /// Starts the store's thread; table, file and spool are made when they are missing. `events` is called from the
+    /// thread.
+    pub fn start(
+        state_dir: &Path,
+        target: Target,
+        events: impl Fn(CdrEvent) + Send + 'static,
+    ) -> Result<Self, CdrError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CdrError::Thread)?;
-        let (records, receiver) = channel();
+        let (orders, receiver) = channel();
+        let writer = Writer::new(state_dir, target, receiver, Box::new(events));
         std::thread::Builder::new()
             .name("cdr".into())
-            .spawn(move || runtime.block_on(store(&path, &receiver, &events)))
+            .spawn(move || runtime.block_on(writer.run()))
             .map_err(CdrError::Thread)?;
-        Ok(Self { records })
+        Ok(Self { orders })
     }
 
     pub fn store(&self, record: Record) {
         // The thread ends only with the process.
-        let _ = self.records.send(record);
+        let _ = self.orders.send(Order::Store(record));
     }
-}
 
-/// This thread has nothing but the store, so it may block on its channel.
-async fn store(path: &Path, records: &Receiver<Record>, events: &impl Fn(CdrEvent)) {
-    let mut connection = None;
-    let mut waiting: Vec<Record> = Vec::new();
-    loop {
-        if waiting.is_empty() {
-            match records.recv() {
-                Ok(record) => waiting.push(record),
-                Err(_) => return,
-            }
-        }
-        waiting.extend(records.try_iter().take(BATCH_MAX - waiting.len().min(BATCH_MAX)));
-        match write(path, &mut connection, &waiting).await {
-            Ok(()) => {
-                let identities = waiting.drain(..).map(|record| record.identity).collect();
-                events(CdrEvent::Stored { identities });
-            }
-            Err(error) => {
-                connection = None;
-                events(CdrEvent::Failed(error));
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-        }
+    /// Drops what waits for the store: the other node stores it. What is spooled stays.
+    pub fn leave(&self) {
+        let _ = self.orders.send(Order::Leave);
     }
-}
 
-async fn write(path: &Path, connection: &mut Option<SqliteConnection>, records: &[Record]) -> Result<(), CdrError> {
-    if connection.is_none() {
-        *connection = Some(open(path).await?);
+    /// Keeps a record on this node's disk until the store takes it.
+    pub fn spool(&self, record: Record) {
+        let _ = self.orders.send(Order::Spool(record));
     }
-    let Some(connection) = connection.as_mut() else { unreachable!("it was just opened") };
-    let mut transaction = connection.begin().await.map_err(CdrError::Write)?;
-    for record in records {
-        rows::insert(&mut transaction, record).await.map_err(CdrError::Write)?;
-    }
-    transaction.commit().await.map_err(CdrError::Write)
-}
-
-async fn open(path: &Path) -> Result<SqliteConnection, CdrError> {
-    let failed = |source| CdrError::Open { path: path.to_owned(), source };
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5));
-    let mut connection = options.connect().await.map_err(failed)?;
-    rows::create(&mut connection).await.map_err(failed)?;
-    Ok(connection)
 }
 
 #[cfg(test)]

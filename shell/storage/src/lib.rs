@@ -9,5 +9,5 @@ pub mod content;
 pub mod directory;
 pub mod journal;
 
-pub use cdr::{CdrFilter, CdrRow, CdrStore};
+pub use cdr::{CdrFilter, CdrReader, CdrStore};
 pub use journal::{Journal, JournalError, JournalEvent, Opened};

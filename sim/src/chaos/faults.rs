@@ -3,6 +3,7 @@
 use node::base::Level;
 use node::cluster::Drain;
 
+use crate::exhaustive::Death;
 use crate::network::{QUIET, Quality};
 use crate::world::{Loss, World};
 
@@ -14,6 +15,9 @@ const PROTECTED_US: u64 = 8_000_000;
 
 /// The same while packets are lost.
 const PROTECTED_LOSSY_US: u64 = 20_000_000;
+
+/// How long a blackout lasts at most until both machines run again.
+const BLACKOUT_US: u64 = 8_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
@@ -60,6 +64,8 @@ pub enum Trouble {
     WitnessGone,
     /// It is started again while the links are cut.
     WitnessRestartsInCut,
+    /// Both machines lose their power, at once or one after the other.
+    PowerBoth,
 }
 
 /// Those of `ALL` that need a witness.
@@ -76,7 +82,7 @@ const OF_WITNESS: [Trouble; 7] = [
 /// How long the witness is away when it is started again: shorter than a lease is used.
 const WITNESS_RESTART_US: u64 = 30_000;
 
-pub const ALL: [Trouble; 31] = [
+pub const ALL: [Trouble; 32] = [
     Trouble::KillActive,
     Trouble::KillStandby,
     Trouble::PowerActive,
@@ -108,6 +114,7 @@ pub const ALL: [Trouble; 31] = [
     Trouble::WitnessCutStandby,
     Trouble::WitnessGone,
     Trouble::WitnessRestartsInCut,
+    Trouble::PowerBoth,
 ];
 
 enum Phase {
@@ -167,6 +174,9 @@ impl Faults {
         // What both sides do alone is merged only by programs that both know how.
         let older = world.machines.iter().any(|of| of.level < Level::OWN);
         let trouble = if older && trouble == Trouble::Split { Trouble::SwitchOver } else { trouble };
+        // A clock that is twenty minutes wrong makes registrations end by as much, which nobody can help.
+        let trouble =
+            if trouble == Trouble::PowerBoth && world.has_wrong_clock() { Trouble::SwitchOver } else { trouble };
         self.done.push(trouble);
         world.trace(|| format!("==== {trouble:?}, active is {active}"));
         let long_us = 1_000_000 + world.random.below(14_000_000);
@@ -184,6 +194,11 @@ impl Faults {
                 machine = if trouble == Trouble::PowerActive { active } else { standby };
                 world.cut_power(machine, long_us);
                 self.healing(world.now_us + long_us + PROTECTED_US);
+                return;
+            }
+            Trouble::PowerBoth => {
+                world.strike(active, Death::BothPower);
+                self.healing(world.now_us + BLACKOUT_US + PROTECTED_US);
                 return;
             }
             Trouble::UnplugActive | Trouble::UnplugStandby => {

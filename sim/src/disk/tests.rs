@@ -59,5 +59,6 @@ fn cluster_time_goes_on_within_a_boot_only() {
     let disk = with_entries(1, 0);
     // The entry's cluster time of zero was written at 1 ms of local time: zero is the least offset.
     assert_eq!(disk.recover(1, LocalTime(5_000)).cluster_time.0, 5_000);
-    assert_eq!(disk.recover(2, LocalTime(5_000)).cluster_time.0, 0);
+    let recovered = disk.recover(2, LocalTime(5_000));
+    assert_eq!((recovered.cluster_time.0, recovered.rebooted), (0, true));
 }

@@ -65,6 +65,27 @@ impl Plant for ProvisionalNotSentAgain {
     }
 }
 
+/// The second machine's store says that it has a record, and has it not.
+#[derive(Default)]
+pub struct RecordForgottenEarly {
+    planted: u64,
+}
+
+impl Plant for RecordForgottenEarly {
+    fn planted(&self) -> u64 {
+        self.planted
+    }
+
+    fn record_identity(&mut self, machine: usize, record: &Record) -> Option<String> {
+        if machine == 1 {
+            self.planted += 1;
+            return None;
+        }
+        Some(record.identity.clone())
+    }
+}
+
+/// Each store has an identity of its own for each record.
 #[derive(Default)]
 pub struct RecordIdentityByWriter {
     planted: u64,
@@ -75,9 +96,9 @@ impl Plant for RecordIdentityByWriter {
         self.planted
     }
 
-    fn record_identity(&mut self, machine: usize, record: &Record) -> String {
+    fn record_identity(&mut self, machine: usize, record: &Record) -> Option<String> {
         self.planted += 1;
-        format!("{}-{machine}", record.identity)
+        Some(format!("{}-{machine}", record.identity))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The shell of a node: events in, actions out and carried out one after another. A crash may come between any two.
 
 use node::cluster::Durable;
-use node::pbx::record::Record;
 use node::{Action, Event, Tell};
 
 use super::{FilesJob, SPINS_MAX, World};
@@ -86,14 +85,9 @@ impl World {
                 let delay_us = 300 + self.random.below(2_500);
                 self.after(delay_us, Happening::DurableKept { machine, life, durable });
             }
-            Action::StoreRecord(record) => {
-                let at_us = self.now_us + 1_000 + self.random.below(6_000);
-                // One after another: the store has one thread.
-                let busy_until_us = &mut self.machines[machine].store_busy_until_us;
-                *busy_until_us = at_us.max(*busy_until_us + 1);
-                let at_us = *busy_until_us;
-                self.queue.push(at_us, Happening::RecordStored { machine, life, record });
-            }
+            Action::StoreRecord(record) => self.store_record(machine, life, record),
+            Action::SpoolRecord(record) => self.spool_record(machine, life, record),
+            Action::LeaveRecords => self.leave_records(machine),
             Action::LoadPbx { asked_by } => self.after(5_000, Happening::PbxRead { machine, life, asked_by }),
             Action::Files(action) => self.files_action(machine, life, FilesJob::Do(action)),
             Action::Reply { number, answer } => {
@@ -212,19 +206,6 @@ impl World {
         }
         self.machines[machine].disk.keep(durable);
         self.tell(machine, life, Event::EpochReserved { epoch: durable.reserved });
-    }
-
-    pub(super) fn record_stored(&mut self, machine: usize, life: u64, record: Record) {
-        if self.machines[machine].daemon_of(life).is_none() {
-            return;
-        }
-        let told = record.identity.clone();
-        let identity = match self.plant.as_mut() {
-            Some(plant) => plant.record_identity(machine, &record),
-            None => record.identity.clone(),
-        };
-        self.machines[machine].records.insert(identity, record);
-        self.tell(machine, life, Event::RecordsStored { identities: vec![told] });
     }
 
     fn trace_action(&self, machine: usize, action: &Action) {

@@ -28,6 +28,15 @@ const POWER_OFF_US: u64 = 4_000_000;
 const CUT_US: u64 = 4_000_000;
 const LONG_CUT_US: u64 = 40_000_000;
 
+/// How long it sleeps: longer than its peer waits, shorter than the address is leased.
+const SLEEP_US: u64 = 1_000_000;
+
+/// How long both machines are without power at least, how much later one of them may have it back: longer than the
+/// other one waits for it; and how long one may go on alone before its power fails, too.
+const BLACKOUT_US: u64 = 2_000_000;
+const BLACKOUT_BACK_US: u64 = 2_500_000;
+const BLACKOUT_APART_US: u64 = 1_500_000;
+
 /// How far a clock is set wrong, so that no two settings of one world can be taken for each other.
 const CLOCK_STEP_US: u64 = 1_200_000_000;
 
@@ -122,6 +131,14 @@ impl World {
             Death::LongCut => self.cut_for(machine, LONG_CUT_US),
             Death::LinksCut => self.cut_links_for(None, CUT_US),
             Death::Isolated => self.cut_links_for(Some(machine), CUT_US),
+            Death::Sleep => self.fall_asleep(machine, SLEEP_US),
+            Death::StandbyCut => self.cut_for(1 - machine, CUT_US),
+            Death::BothPower => self.black_out(machine),
+            Death::Unmerged => {
+                // The calls of its half are nobody's until it is back and they are merged.
+                self.checks.fault(self.now_us, FaultKind::KillAlone);
+                self.kill(machine);
+            }
         }
     }
 
@@ -227,6 +244,17 @@ impl World {
         self.after(off_us, Happening::Boot { machine });
     }
 
+    /// Both machines lose their power, this one first. Which of them is back first, and how long before the other one,
+    /// depends on the seed.
+    fn black_out(&mut self, first: usize) {
+        let apart_us = if self.plan.seed.is_multiple_of(2) { self.random.below(BLACKOUT_APART_US) } else { 0 };
+        let off_us = [first, 1 - first].map(|_| BLACKOUT_US + self.random.below(BLACKOUT_BACK_US));
+        let until_us = self.now_us + apart_us + BLACKOUT_US + BLACKOUT_BACK_US;
+        self.checks.blackout(self.now_us, until_us);
+        self.cut_power(first, off_us[0] + apart_us);
+        self.after(apart_us, Happening::PowerFails { machine: 1 - first, off_us: off_us[1] });
+    }
+
     /// Whether a machine whose cable is pulled notices that it has no carrier: it depends on the seed.
     pub(super) fn cuts_drop_carrier(&self) -> bool {
         self.plan.seed.is_multiple_of(2)
@@ -280,6 +308,10 @@ impl World {
         self.checks.fault(self.now_us, FaultKind::Standby);
     }
 
+    pub fn has_wrong_clock(&self) -> bool {
+        self.machines.iter().any(|of| of.wall_skew_us >= CLOCK_STEP_US)
+    }
+
     /// The network falls into two halves, each with a machine and some of the phones.
     pub fn fall_apart(&mut self) {
         self.network.split = true;
@@ -292,6 +324,9 @@ impl World {
     pub fn come_together(&mut self) {
         self.network.split = false;
         self.trace(|| "the network is whole again".to_owned());
+        if let Some(plant) = self.plant.as_mut() {
+            plant.healed();
+        }
         self.checks.came_together(self.now_us);
     }
 
@@ -380,6 +415,11 @@ impl World {
         let starting = now_us < super::START_US + 6_000_000;
         if !recent && !starting && !bad_wires {
             let text = format!("node {machine} takes the service without need");
+            self.checks.fail(now_us, "takeover", text);
+        }
+        let of = &self.machines[machine];
+        if of.carrier_lost && !of.connected {
+            let text = format!("node {machine} takes the service although it has no carrier");
             self.checks.fail(now_us, "takeover", text);
         }
     }

@@ -77,6 +77,9 @@ impl World {
         let Some(daemon) = of.daemon.as_mut() else { return };
         let Some(Pause { since_us, events: mut held }) = daemon.pause.take() else { return };
         let life = daemon.life;
+        if let Some(plant) = self.plant.as_mut() {
+            plant.woke(machine);
+        }
         held.truncate(HELD_MAX);
         self.trace(|| format!("machine {machine}: goes on after {} events", held.len()));
         self.checks.fault(now_us, FaultKind::Heal);

@@ -16,7 +16,7 @@ impl World {
             self.checks.gives_up(self.now_us, phone, key);
         }
         if let (Some(key), PhoneCommand::Hold | PhoneCommand::Resume) = (live, &command) {
-            self.checks.wants_hold(phone, key, command == PhoneCommand::Hold);
+            self.checks.wants_hold(self.now_us, phone, key, command == PhoneCommand::Hold);
         }
         self.handset(phone, PhoneInput::Command(command));
     }

@@ -37,7 +37,9 @@ impl World {
     /// Waits until both machines are well and the pair is protected again, which must not take long then.
     pub fn wait_protected(&mut self) {
         let well = |world: &Self| {
-            !world.network.links_cut && world.machines.iter().all(|of| of.hears() && !of.asleep && !of.stopped)
+            !world.network.links_cut
+                && !world.network.split
+                && world.machines.iter().all(|of| of.hears() && !of.asleep && !of.stopped)
         };
         self.run_until(REPAIRED_US, well);
         if !self.run_until(PROTECTED_AGAIN_US, Self::is_protected_pair) {
@@ -88,7 +90,7 @@ impl World {
 
     fn record_lines(&self, machine: usize) -> Vec<RecordLine> {
         let own = |wall: node::base::WallTime| wall.0.saturating_sub(WALL_US);
-        let lines = self.machines[machine].records.iter().map(|(identity, record)| RecordLine {
+        let lines = self.machines[self.store_of(machine)].records.iter().map(|(identity, record)| RecordLine {
             identity: identity.clone(),
             source: record.source.clone(),
             destination: record.destination.clone(),

@@ -62,6 +62,7 @@ impl World {
             troubles: Vec::new(),
             happenings: 0,
             folders: Folders::default(),
+            store_away_until_us: [0; 2],
         };
         for of in &mut world.machines {
             of.files = crate::files::Files::new(files::first_folder());
@@ -118,6 +119,8 @@ impl World {
             tracks: Vec::new(),
             safeguards: self.safeguards(),
             bandwidth: node::replication::files::transfer::BANDWIDTH,
+            records_shared: self.plan.store.is_shared(),
+            records_kept_max: self.plan.store.kept_max(),
         };
         self.trace(|| format!("node {machine}: starts, resume {resume:?}, log at {:?}", recovered.log.position()));
         let random = Random::from_seed(self.random.bytes());
@@ -133,6 +136,7 @@ impl World {
         let now_us = self.now_us;
         let of = &mut self.machines[machine];
         of.last_incarnation = incarnation;
+        of.carrier_lost = false;
         of.daemon = Some(Daemon::new(node, life, incarnation, now_us));
         let connected = of.connected;
         if let Some(plant) = self.plant.as_mut() {
@@ -143,6 +147,7 @@ impl World {
         }
         self.tell(machine, life, Event::Timeout);
         self.files_start(machine, life);
+        self.empty_spool_later(machine);
     }
 
     pub(super) fn boot(&mut self, machine: usize) {

@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use net::rtp::RtpEvent;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use node::{Answer, Event, Operator};
-use storage::cdr::CdrEvent;
 use storage::journal::JournalEvent;
 
 pub enum Input {
@@ -76,15 +75,6 @@ impl InboxSender {
             JournalEvent::Reserved { durable } => self.event(Event::EpochReserved { epoch: durable.reserved }),
             JournalEvent::Failed { operation, errno } => {
                 tracing::error!(operation, error = %std::io::Error::from_raw_os_error(errno), "the disk refuses");
-            }
-        }
-    }
-
-    pub fn cdr(&self, event: CdrEvent) {
-        match event {
-            CdrEvent::Stored { identities } => self.event(Event::RecordsStored { identities }),
-            CdrEvent::Failed(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "call records are waiting for their store");
             }
         }
     }

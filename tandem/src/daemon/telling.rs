@@ -11,7 +11,7 @@ use base::{LocalTime, WallTime};
 use miette::{IntoDiagnostic, Result};
 use net::clock::local_now;
 use node::cluster::track::Cost;
-use node::{Status, Tell};
+use node::{Status, StepLine, Tell};
 
 use crate::doctor::chain;
 use crate::setup::Setup;
@@ -31,6 +31,8 @@ pub struct Telling {
     role_hook: Option<RoleHook>,
     configuration: ConfigurationWatch,
     looked: LocalTime,
+    /// What the node has taken longest for.
+    worst_step: Option<(&'static str, Duration)>,
 }
 
 impl Telling {
@@ -55,8 +57,16 @@ impl Telling {
         let addresses: Vec<String> = setup.service.addresses().map(|own| own.address.to_string()).collect();
         let start_hook = |line: &String| RoleHook::start(line, &setup.name, &addresses.join(" "), teller.clone());
         let role_hook = setup.safeguards.role_hook.as_ref().map(start_hook).transpose().into_diagnostic()?;
-        let (takeover, configuration) = (Takeover::default(), ConfigurationWatch::default());
-        Ok(Self { teller, takeover, alarm, metrics, role_hook, configuration, looked: LocalTime::ZERO })
+        Ok(Self {
+            teller,
+            takeover: Takeover::default(),
+            alarm,
+            metrics,
+            role_hook,
+            configuration: ConfigurationWatch::default(),
+            looked: LocalTime::ZERO,
+            worst_step: None,
+        })
     }
 
     /// For the threads that have something to tell themselves.
@@ -118,15 +128,17 @@ impl Telling {
         self.takeover.audio_came(local_now());
     }
 
-    pub fn step(&self, took: Duration) {
-        if let Some(metrics) = &self.metrics {
-            metrics.step(took);
+    pub fn step(&mut self, event: &'static str, took: Duration) {
+        if self.worst_step.is_none_or(|(_, worst)| took > worst) {
+            self.worst_step = Some((event, took));
+        }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.step(event, took);
         }
     }
 
-    /// Steps are timed only for somebody.
-    pub fn times_steps(&self) -> bool {
-        self.metrics.is_some()
+    pub fn worst_step(&self) -> Option<StepLine> {
+        self.worst_step.map(|(event, took)| StepLine { event: event.to_owned(), took_ms: took.as_secs_f64() * 1000.0 })
     }
 
     /// A look is due.

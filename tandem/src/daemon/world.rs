@@ -207,9 +207,14 @@ impl World {
             Action::JournalCheckpoint(checkpoint) => self.journal.checkpoint(local_now(), checkpoint),
             Action::KeepDurable(durable) => self.journal.keep_durable(durable),
             Action::StoreRecord(record) => self.cdr.store(*record),
+            Action::SpoolRecord(record) => self.cdr.spool(*record),
+            Action::LeaveRecords => self.cdr.leave(),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
             Action::Files(action) => self.files.act(action),
-            Action::Reply { number, answer } => {
+            Action::Reply { number, mut answer } => {
+                if let Answer::Status(status) = answer.as_mut() {
+                    status.worst_step = self.telling.worst_step();
+                }
                 if let Some(reply) = self.replies.remove(&number) {
                     // Whoever asked may have gone.
                     let _ = reply.send(*answer);

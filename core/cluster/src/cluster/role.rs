@@ -44,10 +44,11 @@ impl Cluster {
             Role::Active => None,
             // The first deadline is the first heartbeat, which is due when the machine is made.
             Role::Starting if self.at_once => None,
-            Role::Starting if self.judged_at.is_some_and(|at| at >= self.listen_until) => {
-                Some(self.listen_until + self.settings.timing.startup_wait)
+            Role::Starting => {
+                let listened_long = self.listen_until + self.settings.timing.startup_wait;
+                let dues = [self.listen_until, listened_long, self.alone_from()];
+                dues.into_iter().filter(|due| self.judged_at.is_none_or(|at| at < *due)).min()
             }
-            Role::Starting => Some(self.listen_until),
             Role::Standby => Some(self.leader_heard_at + self.patience()),
         }
     }
@@ -118,7 +119,9 @@ impl Cluster {
         self.judge(now, out);
     }
 
-    pub(super) fn peer_up(&mut self, incarnation: Incarnation, out: &mut Vec<Output>) {
+    pub(super) fn peer_up(&mut self, now: LocalTime, incarnation: Incarnation, out: &mut Vec<Output>) {
+        // Who has waited for it gives it the time to say that it leads.
+        self.listen_until = self.listen_until.max(now);
         self.heartbeat_due = true;
         out.push(Output::PeerUp { incarnation });
     }
@@ -333,12 +336,18 @@ impl Cluster {
         // A standby that has everything is taking over this very moment.
         let peer_takes_over = peer_waits && peer.role == Role::Standby && peer.synced && peer.carrier;
         let free = self.at_once
-            || listened_long
-            || (listened && (!peer.up || self.leads()))
+            || (!peer.up && now >= self.alone_from())
+            || (peer.up && (listened_long || (listened && self.leads())))
             || (peer_waits && !peer_takes_over && self.leads());
         if free {
             self.take_free_role(now, out);
         }
+    }
+
+    /// From when on a starting node that hears no peer serves alone. One whose daemon is proven to be gone need not be
+    /// waited for.
+    fn alone_from(&self) -> LocalTime {
+        if self.leader_gone { self.listen_until } else { self.listen_until.max(self.peer_wait_until) }
     }
 
     fn judge_standby(&mut self, now: LocalTime, out: &mut Vec<Output>) {

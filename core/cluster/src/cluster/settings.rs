@@ -1,6 +1,6 @@
 //! What the machine is told when it is made: by its operator, by its parent, and by its disk.
 
-use base::{Epoch, Level, NodeIndex};
+use base::{ClusterTime, Epoch, Level, NodeIndex};
 use minicbor::{Decode, Encode};
 
 use super::Safeguards;
@@ -71,4 +71,8 @@ pub struct Durable {
     #[n(3)]
     #[cbor(default)]
     pub drain: Drain,
+    /// Since when phones were told what the peer may not have; `None` where it has everything. With it a node that dies
+    /// before the peer has taken that over still knows what of its log is news to the peer.
+    #[n(4)]
+    pub alone_since: Option<ClusterTime>,
 }

@@ -9,8 +9,11 @@
 //!   all taken, and our log has come so far: journal anew, acknowledge the log
 //! ```
 //!
-//! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history. If it
-//! dies now, it offers registrations alone, because nobody remembers then what phones were told.
+//! A node that only followed has something beside the leader, too, when that one died and came back with a disk that had
+//! not written the last of what both had.
+//!
+//! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history, and
+//! since when it was alone. If it dies now, it makes the same offer again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,7 +78,7 @@ impl Offer {
     }
 
     /// The other node has begun anew: what it had taken may be lost.
-    fn begin_again(&mut self, now: LocalTime) {
+    pub(super) fn begin_again(&mut self, now: LocalTime) {
         self.number = 0;
         self.again_at = now;
     }
@@ -89,7 +92,10 @@ impl Node {
             (Some(Orphans { fork, mut objects }), None) => {
                 // What a node had begun when it died, or when its cable was pulled, is in its log and nobody was told:
                 // the phones have said it again to the other node.
-                let since = self.alone_since;
+                // What came from a leader was acknowledged as it came, and may have been told by that one before it died
+                // with less on its disk than this node has.
+                let followed = fork.is_some() && self.cluster.position().epoch.node != self.settings.index;
+                let since = if followed { Some(ClusterTime::ZERO) } else { self.durable.alone_since };
                 objects.retain(|object| {
                     object.key.kind == FILE || pbx::was_said_since(object.key.kind, &object.value, since)
                 });

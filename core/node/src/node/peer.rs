@@ -16,21 +16,15 @@ use crate::event::Now;
 use crate::files::ConfigRequest;
 
 /// The first byte of a datagram between the nodes says what it is.
-pub(super) const HEARTBEAT: u8 = 1;
+pub(crate) const HEARTBEAT: u8 = 1;
 const LOG: u8 = 2;
 /// From here on: what is for people only, and may be lost.
 pub(super) const ABOUT: u8 = 16;
 
-/// Identities in one note; more go in several.
-const IDENTITIES_MAX: usize = 256;
-
-/// Finished records that are kept for a peer that is away. Beyond it the oldest are in our store alone.
-const RECORDS_KEPT_MAX: usize = 50_000;
-
 /// What the nodes tell each other besides the log.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(super) enum Note {
-    /// The follower's store has these call records.
+    /// The follower's store, or the spool on its disk, has these call records.
     #[n(0)]
     RecordsStored(#[n(0)] Vec<String>),
     /// An operator at the follower wants the role moved.
@@ -133,7 +127,7 @@ impl Node {
         }
     }
 
-    pub(super) fn peer_up(&mut self, incarnation: Incarnation) {
+    pub(super) fn peer_up(&mut self, now: Now, incarnation: Incarnation) {
         self.actions.push(Action::Tell(Tell::PeerUp { incarnation }));
         if !self.peer_can_read() {
             // Roles and epochs are still spoken of, or both would serve; the log would be misread.
@@ -146,6 +140,10 @@ impl Node {
             return;
         }
         self.peering_with = incarnation;
+        if let Some(offer) = self.offer.as_mut() {
+            // What the one before had taken, it may have lost when it died.
+            offer.begin_again(now.local);
+        }
         let mut peering = Peering::new(self.settings.incarnation, incarnation);
         peering.set_epoch_floor(self.cluster.epoch());
         match self.cluster.role() {
@@ -173,6 +171,7 @@ impl Node {
                     if let Err(error) = applied {
                         self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
                     }
+                    self.record_applied(delta);
                 }
                 self.journal(entry.position, entry.encode());
                 self.in_place(now, entry.position);
@@ -245,12 +244,7 @@ impl Node {
 
     fn note(&mut self, now: Now, bytes: &[u8]) {
         match minicbor::decode::<Note>(bytes) {
-            Ok(Note::RecordsStored(identities)) => {
-                for identity in identities {
-                    self.stored.entry(identity.clone()).or_default().there = true;
-                    self.forget_if_stored(&identity);
-                }
-            }
+            Ok(Note::RecordsStored(identities)) => self.records_stored_there(identities),
             Ok(Note::SwitchOver) => {
                 if let Ok(outputs) = self.cluster.switch_over(now.local) {
                     self.take_cluster_outputs(now, outputs);
@@ -280,56 +274,6 @@ impl Node {
 
     pub(super) fn ask_peer_to_switch_over(&mut self) {
         self.send_note(&Note::SwitchOver);
-    }
-
-    pub(super) fn records_stored_here(&mut self, identities: Vec<String>) {
-        for identity in &identities {
-            self.stored.entry(identity.clone()).or_default().here = true;
-        }
-        if self.cluster.role() == Role::Active {
-            for identity in &identities {
-                self.forget_if_stored(identity);
-            }
-        } else {
-            for part in identities.chunks(IDENTITIES_MAX) {
-                self.send_note(&Note::RecordsStored(part.to_vec()));
-            }
-            // The active node takes them out of the log; here they are only ours to remember until then.
-            self.stored.retain(|identity, _| self.pbx.has_record(identity));
-        }
-    }
-
-    /// A record leaves the log when every store has it.
-    fn forget_if_stored(&mut self, identity: &str) {
-        if self.cluster.role() != Role::Active {
-            return;
-        }
-        let Some(stored) = self.stored.get(identity).copied() else { return };
-        let alone = self.settings.links == 0 || self.stored.len() > RECORDS_KEPT_MAX;
-        if stored.here && (stored.there || alone) {
-            self.stored.remove(identity);
-            self.pbx.forget_record(identity);
-        }
-    }
-
-    /// Whenever the nodes come into step, the other one may not know what is stored here: all are stored again, which a
-    /// store that has them already takes for done. What the other one has said of its own store stays true.
-    pub(super) fn store_records_again(&mut self) {
-        let pbx = &self.pbx;
-        self.stored.retain(|identity, _| pbx.has_record(identity));
-        let records: Vec<_> = self.pbx.records().cloned().collect();
-        for record in records {
-            self.stored.entry(record.identity.clone()).or_default();
-            if self.may_store_records() {
-                self.actions.push(Action::StoreRecord(Box::new(record)));
-            }
-        }
-    }
-
-    /// A node that has lost its peer and has heard no phone since may be the one that is cut off: what it makes of
-    /// its calls by timers alone is void then, and must not reach its store.
-    pub(super) fn may_store_records(&self) -> bool {
-        self.cluster.role() != Role::Active || self.settings.links == 0 || self.follower_in_step() || self.stores_alone
     }
 
     pub(super) fn peer_lsn(&self) -> Lsn {

@@ -3,7 +3,7 @@
 use base::Epoch;
 use cluster::{Notice, Output, Role};
 
-use super::Node;
+use super::{Node, absence};
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
@@ -31,7 +31,7 @@ impl Node {
                     self.durable.reserved = epoch;
                     self.actions.push(Action::KeepDurable(self.durable));
                 }
-                Output::PeerUp { incarnation } => self.peer_up(incarnation),
+                Output::PeerUp { incarnation } => self.peer_up(now, incarnation),
                 Output::PeerDown { incarnation } => {
                     lost_peer = true;
                     let silent = now.local.since(self.cluster.peer().heard_at);
@@ -73,6 +73,10 @@ impl Node {
     fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
         let cause = self.cause_active(before);
         self.configuration_role_changed();
+        if self.restored && self.rebooted && before == Role::Starting {
+            // Nobody knows better: a node that followed another one has the time from that one.
+            self.cluster.observe(absence::cluster_time(&self.log, now.wall), now.local);
+        }
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;
@@ -107,9 +111,13 @@ impl Node {
         self.outbox.discard();
         self.resend.clear();
         self.resend_at = None;
+        self.restored = false;
         self.pbx.stand_by();
         self.actions.push(Action::Yield);
         self.vrrp_stand_by(now);
+        if self.settings.records_shared {
+            self.actions.push(Action::LeaveRecords);
+        }
         if let Some(peering) = self.peering.as_mut() {
             peering.set_epoch_floor(epoch);
             peering.follow(&self.log);

@@ -12,6 +12,7 @@ use crate::status::Answer;
 mod configuration;
 mod drain;
 mod level;
+mod records;
 mod split;
 mod third_router;
 mod vrrp;
@@ -40,6 +41,8 @@ struct Pair {
     /// The priorities that each node adverted.
     adverts: [Vec<u8>; 2],
     neighbours_told: usize,
+    /// How often each node left to the other what waited for a shared store.
+    records_left: [usize; 2],
     sequence: u32,
     /// This node is dead: nothing reaches it, and it does nothing.
     dead: Option<usize>,
@@ -65,6 +68,8 @@ fn node_with(index: u8, links: u8, now: Now, level: Level, durable: Durable, lif
         timing: Timing::default(),
         restart: None,
         safeguards: Default::default(),
+        records_shared: false,
+        records_kept_max: RECORDS_KEPT_MAX,
         incarnation: Incarnation(u64::from(index) + 100 + 1_000 * life),
         service: SERVICE.parse::<std::net::IpAddr>().unwrap().into(),
         secret: [3; 32],
@@ -96,6 +101,7 @@ impl Pair {
             answers: Vec::new(),
             adverts: Default::default(),
             neighbours_told: 0,
+            records_left: [0; 2],
             sequence: 0,
             dead: None,
             disks: [Durable::default(); 2],
@@ -133,6 +139,7 @@ impl Pair {
                 Action::Reply { answer, .. } => self.answers.push(*answer),
                 Action::SendVrrp { bytes, .. } => self.adverts[index].push(bytes[2]),
                 Action::TellNeighbours { .. } => self.neighbours_told += 1,
+                Action::LeaveRecords => self.records_left[index] += 1,
                 _ => {}
             }
         }

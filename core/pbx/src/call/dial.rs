@@ -238,6 +238,10 @@ impl Call {
             leg.left |= response.status >= 200 && method == Method::Bye;
         }
         leg.requests_sent.retain(|client| !client.is_terminated());
+        // Whoever answers a probe so has no such call any more (RFC 3261 12.2.1.2).
+        if method == Method::Options && matches!(response.status, 408 | 481) {
+            self.gone(step, side, true);
+        }
     }
 }
 

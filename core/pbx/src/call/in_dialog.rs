@@ -113,8 +113,14 @@ impl Call {
         if early {
             leg.hang_up(step, 487);
         }
+        self.gone(step, side, true);
+    }
+
+    /// The phone is not in the call any more: it has said so, or has said nothing for too long.
+    pub(super) fn gone(&mut self, step: &mut Step<'_>, side: Side, has_said_so: bool) {
+        let Some(leg) = self.leg_mut(side) else { return };
         leg.state = LegState::Ended;
-        leg.left = true;
+        leg.left |= has_said_so;
         let ends = match (side, &self.progress) {
             (Side::Caller, _) => true,
             (Side::Callee(index), Progress::Bridged { callee }) => usize::from(*callee) == index,

@@ -1,5 +1,6 @@
 //! Timers of a call, and what a node that has just taken over says again.
 
+use sip::Method;
 use sip::transaction::{Output as Said, Transmit};
 
 use super::begin::cause;
@@ -39,8 +40,12 @@ impl Call {
     fn leg_timeout(&mut self, step: &mut Step<'_>, side: Side) {
         let Some(leg) = self.leg_mut(side) else { return };
         let mut said = Vec::new();
+        let mut unproven = false;
         for client in &mut leg.requests_sent {
+            let before = said.len();
             client.timeout(step.now, &mut said);
+            let silent = said[before..].iter().any(|said| matches!(said, Said::TimedOut));
+            unproven |= silent && client.request().method == Method::Options;
         }
         leg.requests_sent.retain(|client| !client.is_terminated());
         for request in &mut leg.requests_received {
@@ -60,6 +65,22 @@ impl Call {
         if unacknowledged {
             // A 2xx without ACK for 64*T1 ends the dialog with BYE (RFC 3261 13.3.1.4).
             self.end(step, cause::NO_USER_RESPONSE);
+        }
+        if unproven {
+            self.gone(step, side, false);
+        }
+    }
+
+    /// After all power failed: asks whoever was in the call whether he still is. What had left in the time that the disk
+    /// has lost may have used the next numbers, which are skipped.
+    pub fn probe(&mut self, step: &mut Step<'_>) {
+        step.by_phone = false;
+        if self.is_ended() {
+            return;
+        }
+        self.caller.probe(step);
+        for callee in &mut self.callees {
+            callee.probe(step);
         }
     }
 

@@ -119,6 +119,8 @@ pub(super) fn mail_text(email: &Email, message: &Message) -> String {
         "protected" => format!("tandem: {} is protected again", message.node),
         "witness_lost" => format!("tandem: {} does not reach the WITNESS", message.node),
         "witness_back" => format!("tandem: {} reaches the witness again", message.node),
+        "records_wait" => format!("tandem: call records of {} WAIT for their store", message.node),
+        "records_stored" => format!("tandem: call records of {} are stored again", message.node),
         _ => format!("tandem: {} is NOT PROTECTED", message.node),
     };
     let plain = |text: &str| text.chars().filter(|letter| matches!(letter, ' '..='~')).collect::<String>();

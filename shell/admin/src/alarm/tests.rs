@@ -221,3 +221,25 @@ fn the_alarm_reaches_webhook_program_and_mailbox() {
     assert_eq!(kinds, ["alarm"]);
     fs::remove_dir_all(&place).unwrap();
 }
+
+#[test]
+fn of_a_shared_store_the_node_that_serves_tells() {
+    let mut status = crate::human::tests::example().status;
+    assert_eq!(Look::of_records(&status), Look::Others, "nothing was told of a store");
+    status.records = Some(node::RecordsLine { shared: true, ..Default::default() });
+    assert_eq!(Look::of_records(&status), Look::Protected);
+    let trouble = Some("mysql at 10.0.0.1:3306: its disk is full".to_owned());
+    status.records = Some(node::RecordsLine { shared: true, trouble: trouble.clone(), ..Default::default() });
+    let told = Look::Unprotected { reason: trouble.unwrap(), on_purpose: false };
+    assert_eq!(Look::of_records(&status), told);
+    status.role = "standby".into();
+    assert_eq!(Look::of_records(&status), Look::Others);
+    status.records.as_mut().unwrap().shared = false;
+    assert_eq!(Look::of_records(&status), told, "a store of its own is its own matter");
+    let mut alarm = Alarm::of_records("a", AFTER, REPEAT);
+    let messages = looks(&mut alarm, &told, 100);
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].1.alarm, "records_wait");
+    assert!(messages[0].1.text.ends_with("its disk is full. None is lost meanwhile"), "{}", messages[0].1.text);
+    assert_eq!(alarm.look(SECOND, &Look::Protected).unwrap().alarm, "records_stored");
+}

@@ -8,7 +8,7 @@ use node::Status;
 use thiserror::Error;
 
 use super::deliver::Targets;
-use super::{Alarm, Look, Message};
+use super::{Alarm, Look, Message, OTHERS};
 use crate::config::AlarmSettings;
 use crate::events::{Event, Teller, Telling};
 
@@ -24,7 +24,7 @@ pub enum AlarmError {
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub struct AlarmWatch {
-    looks: SyncSender<[Look; 2]>,
+    looks: SyncSender<[Look; 3]>,
 }
 
 impl AlarmWatch {
@@ -40,6 +40,7 @@ impl AlarmWatch {
         let alarms = [
             Alarm::new(node, settings.after, settings.repeat, events, now_ms),
             Alarm::of_witness(node, settings.after, settings.repeat),
+            Alarm::of_records(node, settings.after, settings.repeat),
         ];
         let targets = Targets::start(settings, &teller).map_err(AlarmError::Thread)?;
         let thread = thread::Builder::new().name("alarm".into());
@@ -49,11 +50,11 @@ impl AlarmWatch {
 
     /// To be called about each second. Returns at once; a look that finds no room is made up for by the next one.
     pub fn look(&self, status: &Status) {
-        let _ = self.looks.try_send([Look::of(status), Look::of_witness(status)]);
+        let _ = self.looks.try_send([Look::of(status), Look::of_witness(status), Look::of_records(status)]);
     }
 }
 
-fn watch(mut alarms: [Alarm; 2], waiting: &Receiver<[Look; 2]>, targets: &Targets, teller: &Teller) {
+fn watch(mut alarms: [Alarm; 3], waiting: &Receiver<[Look; 3]>, targets: &Targets, teller: &Teller) {
     let mut looked = Instant::now();
     for looks in waiting {
         let elapsed = looked.elapsed();
@@ -68,8 +69,12 @@ fn watch(mut alarms: [Alarm; 2], waiting: &Receiver<[Look; 2]>, targets: &Target
 }
 
 fn telling(message: &Message) -> Telling {
-    let kind = if matches!(message.alarm, "protected" | "witness_back") { "all_clear" } else { "alarm" };
+    let clear = matches!(message.alarm, "protected" | "witness_back" | "records_stored");
+    let kind = if clear { "all_clear" } else { "alarm" };
     let telling = Telling::new(kind, message.text.as_str());
     let telling = telling.with("seconds", message.seconds).with("repeated", message.repeated);
-    if message.alarm.starts_with("witness") { telling.with("witness", true) } else { telling }
+    match OTHERS.iter().find(|word| message.alarm.starts_with(**word)) {
+        Some(word) => telling.with(word, true),
+        None => telling,
+    }
 }

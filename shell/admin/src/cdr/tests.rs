@@ -72,3 +72,40 @@ fn json_has_every_column_in_order() {
     let empty: Vec<CdrRow> = serde_json::from_str(&printed(&[], CdrFormat::Json)).unwrap();
     assert!(empty.is_empty());
 }
+
+#[test]
+fn a_list_that_goes_on_has_a_line_for_each_call() {
+    let line = |format| {
+        let mut out = Vec::new();
+        print_line(&row(), format, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let human = "2026-01-31 13:45:00  5000 -> 5001  ANSWERED  42 s, talked 37 s  \"Ana, desk\" <5000>\n";
+    assert_eq!(line(CdrFormat::Human), human);
+    assert_eq!(serde_json::from_str::<CdrRow>(&line(CdrFormat::Json)).unwrap(), row());
+    assert_eq!(line(CdrFormat::Json).lines().count(), 1);
+    assert!(printed(&[row()], CdrFormat::Csv).ends_with(&line(CdrFormat::Csv)));
+}
+
+#[test]
+fn totals_have_a_sum_where_it_means_something() {
+    let total = |key: &str, calls, answered, seconds| CdrTotal { key: key.into(), calls, answered, seconds };
+    let totals = [total("2026-01-30", 10, 7, 3_000), total("2026-01-31", 2, 1, 60)];
+    let printed = |by, format| {
+        let mut out = Vec::new();
+        print_totals(&totals, by, format, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let wanted = "\
+DAY (UTC)   CALLS  ANSWERED  SECONDS TALKED
+2026-01-30     10         7            3000
+2026-01-31      2         1              60
+all            12         8            3060
+";
+    assert_eq!(printed(CdrBy::Day, CdrFormat::Human), wanted);
+    assert!(!printed(CdrBy::Extension, CdrFormat::Human).contains("all"));
+    let csv = "day,calls,answered,seconds\n2026-01-30,10,7,3000\n2026-01-31,2,1,60\n";
+    assert_eq!(printed(CdrBy::Day, CdrFormat::Csv), csv);
+    let read: Vec<CdrTotal> = serde_json::from_str(&printed(CdrBy::Day, CdrFormat::Json)).unwrap();
+    assert_eq!(read, totals);
+}

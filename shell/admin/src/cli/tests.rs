@@ -129,6 +129,13 @@ fn cdr_takes_filters_and_one_format() {
     assert_eq!(arguments.to_format(), CdrFormat::Csv);
     let Ok(Command::Cdr(arguments)) = parse("tandem cdr --json --state-dir /b") else { panic!("no cdr") };
     assert_eq!(arguments.to_format(), CdrFormat::Json);
+    let line = "tandem cdr --until 1h --party 5000 --disposition no-answer --account sales --seconds-min 30 --by day";
+    let Ok(Command::Cdr(arguments)) = parse(line) else { panic!("no cdr") };
+    assert_eq!(arguments.disposition.map(CdrDisposition::text), Some("NO ANSWER"));
+    assert_eq!((arguments.by, arguments.seconds_min), (Some(CdrBy::Day), Some(30)));
+    assert_eq!(arguments.party.as_deref(), arguments.account.as_deref().map(|_| "5000"));
+    assert!(parse("tandem cdr --follow --by day").is_err());
+    assert!(parse("tandem cdr --limit 5 --by day").is_err());
     assert!(parse("tandem cdr --json --format csv").is_err());
     let told = parse("tandem cdr --since yesterday").unwrap_err().to_string();
     assert!(told.contains("write an age as 90s, 15m, 2h or 7d"), "{told}");

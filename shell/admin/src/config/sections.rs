@@ -9,13 +9,15 @@ use node::cluster::Failback;
 use super::configuration::{self, synchronization};
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
+use super::records::{self, records};
 use super::safeguards::{self, safeguards};
 use super::telling::{self, telling};
 use super::{
-    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Service, service, track, value, vrrp,
+    Config, LINKS_MAX, Link, PREEMPT_DELAY_DEFAULT, PREEMPT_DELAY_MAX, Peer, Records, Service, WAIT_FOR_PEER,
+    WAIT_FOR_PEER_DEFAULT, service, track, value, vrrp,
 };
 
-const ROOT_KEYS: [&str; 13] = [
+const ROOT_KEYS: [&str; 14] = [
     "node",
     "service",
     "vrrp",
@@ -29,13 +31,14 @@ const ROOT_KEYS: [&str; 13] = [
     "events",
     "alarm",
     "metrics",
+    "records",
 ];
-const NODE_KEYS: [&str; 5] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay"];
+const NODE_KEYS: [&str; 6] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay", "wait_for_peer"];
 const PEER_KEYS: [&str; 2] = ["key_file", "link"];
 const LINK_KEYS: [&str; 2] = ["local", "remote"];
 
 /// Keys that nobody is told to add, because they have a default or stand for others.
-const OPTIONAL_KEYS: [&str; 3] = ["failback", "preempt_delay", "addresses"];
+const OPTIONAL_KEYS: [&str; 4] = ["failback", "preempt_delay", "wait_for_peer", "addresses"];
 
 const STATE_DIR_EXAMPLE: &str = "/var/lib/tandem";
 
@@ -52,9 +55,10 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let synchronization = synchronization(&root, &mut problems);
     let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
-    match (node, service, synchronization) {
-        (Some(node), Some(service), Some(synchronization)) if problems.is_empty() => {
-            let Node { name, state_dir, pbx_dir, failback, preempt_delay } = node;
+    let records = records(&root, directory, &mut problems);
+    match (node, service, synchronization, records) {
+        (Some(node), Some(service), Some(synchronization), Some(records)) if problems.is_empty() => {
+            let Node { name, state_dir, pbx_dir, failback, preempt_delay, wait_for_peer } = node;
             Ok(Config {
                 name,
                 index: NodeIndex(peer.as_ref().map_or(0, index)),
@@ -62,6 +66,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 pbx_dir,
                 failback,
                 preempt_delay,
+                wait_for_peer,
                 service: Some(service),
                 vrrp,
                 tracks,
@@ -70,6 +75,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 telling,
                 synchronization,
                 safeguards,
+                records,
             })
         }
         _ => Err(problems),
@@ -84,12 +90,21 @@ pub(super) fn state_dir(document: &Document<'_>, directory: &Path) -> Result<Pat
     path.ok_or(problems)
 }
 
+/// Only where the node keeps its state, and where its call records are.
+pub(super) fn records_of(document: &Document<'_>, directory: &Path) -> Result<(PathBuf, Records), Problems> {
+    let state_dir = state_dir(document, directory)?;
+    let mut problems = Problems::new();
+    let records = records(&document.root(), directory, &mut problems);
+    records.filter(|_| problems.is_empty()).map(|records| (state_dir, records)).ok_or(problems)
+}
+
 struct Node {
     name: String,
     state_dir: PathBuf,
     pbx_dir: PathBuf,
     failback: Failback,
     preempt_delay: Duration,
+    wait_for_peer: Duration,
 }
 
 fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option<Node> {
@@ -103,7 +118,15 @@ fn node(root: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option
         None => Some(Failback::Manual),
     };
     let preempt_delay = preempt_delay(&section, failback, problems);
-    Some(Node { name: name?, state_dir: state_dir?, pbx_dir: pbx_dir?, failback: failback?, preempt_delay })
+    let wait_for_peer = wait_for_peer(&section, problems);
+    Some(Node {
+        name: name?,
+        state_dir: state_dir?,
+        pbx_dir: pbx_dir?,
+        failback: failback?,
+        preempt_delay,
+        wait_for_peer,
+    })
 }
 
 /// How long the preferred node is in step before the role goes back to it.
@@ -114,6 +137,14 @@ fn preempt_delay(section: &Section<'_>, failback: Option<Failback>, problems: &m
         problems.push(section.problem("`preempt_delay` means nothing while the role goes back by hand", help));
     }
     let seconds = section.number_within("preempt_delay", default, (0, PREEMPT_DELAY_MAX.as_secs()), problems);
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
+/// How long a node that starts and hears nobody waits before it serves alone.
+fn wait_for_peer(section: &Section<'_>, problems: &mut Problems) -> Duration {
+    let (least, most) = WAIT_FOR_PEER;
+    let default = WAIT_FOR_PEER_DEFAULT.as_secs();
+    let seconds = section.number_within("wait_for_peer", default, (least.as_secs(), most.as_secs()), problems);
     Duration::from_secs(seconds.unwrap_or(default))
 }
 
@@ -221,5 +252,6 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
     ];
     all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);
+    all.push(("[records]", &records::KEYS));
     all
 }

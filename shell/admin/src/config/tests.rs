@@ -61,9 +61,9 @@ fn the_example_can_be_used() {
 fn the_example_without_any_one_key_is_refused() {
     let lines: Vec<&str> = EXAMPLE.lines().collect();
     let keys: Vec<usize> = (0..lines.len()).filter(|&number| lines[number].contains(" = ")).collect();
-    assert_eq!(keys.len(), 16);
+    assert_eq!(keys.len(), 17);
     let has_default = |line: &str| {
-        let mut keys = vrrp::KEYS.iter().chain([&"failback"]);
+        let mut keys = vrrp::KEYS.iter().chain([&"failback", &"wait_for_peer"]);
         keys.any(|key| line.starts_with(&format!("{key} = ")))
     };
     for left_out in keys {

@@ -38,6 +38,8 @@ pub(crate) fn example() -> NodeStatus {
         witness: None,
         pings: None,
         configuration: None,
+        worst_step: None,
+        records: None,
         version: "0.1.0".into(),
         level: 2,
     };
@@ -61,6 +63,27 @@ PROTECTED: the death of a node would lose nothing
   process       200, parent 100
 ";
     assert_eq!(status(&example(), false), wanted);
+}
+
+#[test]
+fn records_that_wait_are_shown_with_the_reason() {
+    let mut node = example();
+    let well = RecordsLine { store: "mysql at 10.0.0.2:3306".into(), ..RecordsLine::default() };
+    let line = |node: &NodeStatus| {
+        let text = status(node, false);
+        text.lines().find(|line| line.starts_with("  records")).unwrap().to_owned()
+    };
+    node.status.records = Some(well.clone());
+    assert_eq!(line(&node), "  records       0 waiting to be stored in mysql at 10.0.0.2:3306");
+    let avoided = Some("mysql at 10.0.0.1:3306: it is read-only".into());
+    node.status.records = Some(RecordsLine { avoided, ..well.clone() });
+    assert!(line(&node).ends_with("in mysql at 10.0.0.2:3306, because mysql at 10.0.0.1:3306: it is read-only"));
+    let trouble = Some("mysql at 10.0.0.2:3306: its disk is full".into());
+    node.status.records_waiting = 7;
+    node.status.records = Some(RecordsLine { trouble, spooled: 3, oldest_seconds: Some(185), ..well });
+    let wanted = "  records       7 and 3 on this disk WAIT for their store, the oldest for 3:05 min: \
+                  mysql at 10.0.0.2:3306: its disk is full";
+    assert_eq!(line(&node), wanted);
 }
 
 #[test]

@@ -22,12 +22,17 @@ fn prometheus_is_told_what_the_node_is() {
     let listen = free.local_addr().unwrap();
     assert!(matches!(Metrics::start(listen), Err(MetricsError::Listen { .. })), "somebody else has the port");
     drop(free);
-    let metrics = Metrics::start(listen).unwrap();
-    metrics.step(Duration::from_micros(1_500));
-    metrics.step(Duration::from_millis(30));
+    let mut metrics = Metrics::start(listen).unwrap();
+    metrics.step("datagram", Duration::from_micros(1_500));
+    metrics.step("datagram", Duration::from_millis(30));
+    metrics.step("log", Duration::from_millis(1));
     let link = LinkNumbers { name: "10.77.0.12:7700".into(), received: 7, sent: 8, ignored: 1, handshakes: 2 };
     let audio = AudioNumbers { packets_received: 100, packets_sent: 99, errors: 1 };
-    metrics.look(&crate::human::tests::example().status, &[link], audio);
+    let mut status = crate::human::tests::example().status;
+    let trouble = Some("its disk is full".into());
+    let records = node::RecordsLine { trouble, spooled: 3, oldest_seconds: Some(185), ..Default::default() };
+    status.records = Some(records);
+    metrics.look(&status, &[link], audio);
     let begun = Instant::now();
     let text = loop {
         match ask(listen) {
@@ -46,11 +51,15 @@ fn prometheus_is_told_what_the_node_is() {
         "tandem_peer_drained 0",
         "tandem_level 2",
         "tandem_priority 150",
+        "tandem_records_store_up 0",
+        "tandem_records_spooled 3",
+        "tandem_records_oldest_seconds 185",
         "tandem_link_received_total{link=\"10.77.0.12:7700\"} 7",
         "tandem_audio_packets_received_total 100",
-        "tandem_step_seconds_bucket{le=\"0.001\"} 0",
-        "tandem_step_seconds_bucket{le=\"0.002\"} 1",
-        "tandem_step_seconds_count 2",
+        "tandem_step_seconds_bucket{event=\"datagram\",le=\"0.001\"} 0",
+        "tandem_step_seconds_bucket{event=\"datagram\",le=\"0.002\"} 1",
+        "tandem_step_seconds_count{event=\"datagram\"} 2",
+        "tandem_step_seconds_count{event=\"log\"} 1",
         "# TYPE tandem_step_seconds histogram",
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");

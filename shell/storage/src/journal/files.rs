@@ -42,17 +42,19 @@ struct Epochs {
     peer_level: Option<base::Level>,
     #[n(3)]
     drain: Option<Drain>,
+    #[n(4)]
+    alone_since: Option<ClusterTime>,
 }
 
 impl Epochs {
     fn of(durable: Durable) -> Self {
-        let Durable { epoch, reserved, peer_level, drain } = durable;
-        Self { epoch, reserved, peer_level, drain: drain.is_on().then_some(drain) }
+        let Durable { epoch, reserved, peer_level, drain, alone_since } = durable;
+        Self { epoch, reserved, peer_level, drain: drain.is_on().then_some(drain), alone_since }
     }
 
     fn durable(self) -> Durable {
-        let Self { epoch, reserved, peer_level, drain } = self;
-        Durable { epoch, reserved, peer_level, drain: drain.unwrap_or_default() }
+        let Self { epoch, reserved, peer_level, drain, alone_since } = self;
+        Durable { epoch, reserved, peer_level, drain: drain.unwrap_or_default(), alone_since }
     }
 }
 
@@ -129,7 +131,7 @@ impl Files {
         };
         let mut durable = self.read_durable();
         durable.epoch = durable.epoch.max(recovery.log.position().epoch);
-        let recovered = Recovered { log: recovery.log, durable, cluster_time };
+        let recovered = Recovered { log: recovery.log, durable, cluster_time, rebooted: clock.is_none() };
         Ok(Opened { recovered, applied: recovery.applied, stopped: recovery.stopped, torn })
     }
 

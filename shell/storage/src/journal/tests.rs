@@ -294,7 +294,8 @@ fn cluster_time_goes_on_within_a_boot_and_stands_still_across_one() {
     let passed = LocalTime::from_millis(50_000).since(local(5));
     assert_eq!(directory.recover().recovered.cluster_time, last + passed);
     fs::write(directory.file("1.log"), log_file("another boot", &entries)).unwrap();
-    assert_eq!(directory.recover().recovered.cluster_time, last);
+    let recovered = directory.recover().recovered;
+    assert_eq!((recovered.cluster_time, recovered.rebooted), (last, true));
     // This machine was booted between the two: only what was written since tells the time.
     fs::write(directory.file("1.log"), log_file("another boot", &entries[..3])).unwrap();
     fs::write(directory.file("2.log"), log_file(boot.trim(), &entries[3..])).unwrap();
@@ -312,6 +313,7 @@ fn epochs_are_kept_and_the_last_one_counts() {
             reserved: Epoch { number: number + 1, ..EPOCH },
             peer_level: Some(Level(2)),
             drain: [Drain::Ended, Drain::Calls, Drain::Never][number as usize - 1],
+            alone_since: [None, None, Some(ClusterTime(7))][number as usize - 1],
         };
         journal.keep_durable(durable);
         wait_for(&events, JournalEvent::Reserved { durable });

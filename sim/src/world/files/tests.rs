@@ -21,6 +21,8 @@ fn plan(levels: [Level; 2]) -> Plan {
         levels,
         witness: None,
         fencing: false,
+        store: crate::world::StorePlan::Own,
+        store_fails: false,
         files: true,
         trace: std::env::var_os("TRACE").is_some(),
     }

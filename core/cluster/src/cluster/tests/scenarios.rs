@@ -1,9 +1,11 @@
 //! Whole scenarios of a pair: start, kill, cut, farewell, restart, switchover, split and heal.
 
+use std::time::Duration;
+
 use base::{Incarnation, LocalTime, Position};
 
 use super::pair::{A, B, Pair, at, epoch, settings};
-use crate::cluster::{Failback, ResumeActive};
+use crate::cluster::{Failback, ResumeActive, Settings};
 use crate::heartbeat::Role;
 use crate::output::{Notice, Output, SwitchOverRefused};
 
@@ -28,6 +30,35 @@ fn a_node_that_hears_nobody_listens_and_then_serves() {
     assert!(pair.node(A).is_alone());
     pair.run(6_000);
     assert_eq!(pair.count(A, told), 6);
+}
+
+/// What a node is told that waits ten seconds for its peer.
+fn patient(index: usize, priority: u8) -> Settings {
+    let mut settings = settings(index, priority);
+    settings.timing.peer_wait = Duration::from_secs(10);
+    settings
+}
+
+#[test]
+fn a_node_that_hears_nobody_waits_for_its_peer_as_long_as_it_is_told_to() {
+    let mut pair = Pair::new();
+    pair.start(A, patient(A, 150), Position::default());
+    assert_eq!(pair.until(A, Role::Active, 12_000), 10_000);
+}
+
+/// Both machines had no power, and the one that has more of the log is slower to boot.
+#[test]
+fn a_peer_that_comes_within_the_wait_is_not_waited_for_any_longer() {
+    for (position, leader) in [(at(3, 1, 11), B), (at(3, 1, 9), A)] {
+        let mut pair = Pair::new();
+        pair.start(A, patient(A, 150), at(3, 1, 10));
+        pair.run(7_000);
+        assert_eq!(pair.node(A).role(), Role::Starting);
+        pair.start(B, patient(B, 100), position);
+        assert!(pair.until(leader, Role::Active, 2_000) < 100);
+        pair.run(3_000);
+        assert_eq!(pair.node(1 - leader).role(), Role::Standby);
+    }
 }
 
 #[test]

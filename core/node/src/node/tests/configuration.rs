@@ -1,6 +1,6 @@
 //! A node without a peer keeps versions, too; with a peer see the simulator.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use replication::Hash;
 use replication::files::{Entry, Set, Version, VersionId};

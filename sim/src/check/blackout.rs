@@ -1,0 +1,41 @@
+//! Both machines without power: what the disks may lose of the last moments, and what is excused for it.
+
+use super::{Checks, FaultKind};
+use crate::conversation::{Conversation, Side};
+
+/// What a power cut may take: the declared window of unsynced writes, and two of the slowest syncs that there are.
+const WINDOW_US: u64 = 100_000 + 2 * 92_000;
+
+/// From power to a node that serves, alone if it must.
+const BOOT_US: u64 = 2_500_000;
+
+impl Checks {
+    /// Neither machine has power from `now_us` on; the later one has it back at `until_us`.
+    pub fn blackout(&mut self, now_us: u64, until_us: u64) {
+        let us = until_us + BOOT_US - now_us;
+        self.fault(now_us, FaultKind::Blackout { us });
+        self.lossy_until_us = self.lossy_until_us.max(until_us + BOOT_US);
+        self.had_blackout = true;
+        for conversation in self.conversations.iter_mut().filter(|conversation| !is_at_rest(conversation, now_us)) {
+            conversation.torn = true;
+        }
+    }
+
+    pub fn had_blackout(&self) -> bool {
+        self.had_blackout
+    }
+
+    /// What was said last is said again under other numbers, or is not known any more.
+    pub(super) fn is_of_blackout(&self, violation: &phone::Violation) -> bool {
+        self.had_blackout
+            && matches!(violation, phone::Violation::UnknownDialog { .. } | phone::Violation::UnknownCancel)
+    }
+}
+
+/// Nothing has changed in the call for so long that the disk has it all.
+fn is_at_rest(conversation: &Conversation, now_us: u64) -> bool {
+    let of_side = |side: &Side| [side.ringing_us, side.up_us, side.over_us, side.gave_up_us, side.changed_us];
+    let sides = conversation.sides.iter().flat_map(of_side);
+    let last = sides.chain([Some(conversation.began_us), conversation.refused_us]).flatten().max();
+    last.is_some_and(|last| last + WINDOW_US <= now_us)
+}
