@@ -28,6 +28,9 @@ use crate::{LabError, process};
 /// A node that is well answers its operator within milliseconds; a frozen one never does.
 const COMMAND_LIMIT: Duration = Duration::from_secs(3);
 
+/// Commands that wait for both nodes give up by themselves before.
+const WAITING_LIMIT: Duration = Duration::from_secs(90);
+
 /// How long a node has to end by itself before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -272,6 +275,14 @@ impl Node {
         let mut command = self.operator_command(name);
         let text = process::run(&mut command, "", COMMAND_LIMIT)?;
         serde_json::from_str(&text).map_err(|source| LabError::Json { command: process::describe(&command), source })
+    }
+
+    /// Runs a command of several words, such as `config apply`; gives its exit code and everything that it printed.
+    pub fn operate(&self, words: &[&str]) -> Result<(Option<i32>, String), LabError> {
+        let mut command = self.host.command(&self.binary.display().to_string());
+        let output = process::output(command.args(words).args(&self.operate), "", WAITING_LIMIT)?;
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        Ok((output.status.code(), text))
     }
 
     /// What a command of the operator prints that has one JSON object a line.

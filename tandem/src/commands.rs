@@ -11,7 +11,7 @@ use net::clock::wall_now;
 use net::key::PairKey;
 use node::Operator;
 
-use crate::{doctor, pair, records, serve, witness};
+use crate::{config, doctor, pair, records, serve, witness};
 
 pub fn run(command: &Command) -> ExitCode {
     let mut out = stdout().lock();
@@ -52,6 +52,7 @@ pub fn run(command: &Command) -> ExitCode {
         }
         Command::Drain(arguments) => admin::wait::drain(arguments, colours, &mut out).map_err(report),
         Command::Reload(arguments) => operate::run(Operator::Reload, arguments, colours, &mut out).map_err(report),
+        Command::Config(command) => config::run(command, colours, &mut out),
         Command::Cdr(arguments) => records::run(arguments, colours, &mut out).map(|()| true),
     };
     to_exit_code(done)

@@ -4,6 +4,7 @@
 //!   links, SIP sockets, parent, other threads --> Event --> node.handle --> Action --> World
 //! ```
 
+mod files;
 mod inbox;
 mod interfaces;
 mod sip_sockets;
@@ -30,6 +31,7 @@ use node::cluster::{ResumeActive, Role, Timing};
 use node::{Event, MEDIA_HEARD_EVERY, Node, Now, Operator, Settings};
 
 use crate::setup::Setup;
+use files::{FilesThread, Keeper};
 use inbox::{Inbox, Input};
 use sip_sockets::SipSockets;
 use telling::Telling;
@@ -63,7 +65,6 @@ pub fn run(setup: &Setup) -> Result<()> {
     parent.tie_lifeline().into_diagnostic()?;
     let inheritance = parent.inherit(INHERIT_WAIT).into_diagnostic()?;
     let _ = net::realtime::raise_open_files_limit();
-    let configuration = setup.load_pbx()?;
     let (inbox, sender) = Inbox::new().into_diagnostic()?;
 
     let telling = Telling::start(setup, now().wall)?;
@@ -81,6 +82,9 @@ pub fn run(setup: &Setup) -> Result<()> {
     if opened.torn || opened.stopped.is_some() {
         tracing::warn!(stopped = ?opened.stopped, "the journal's end was torn; what it held had not been promised");
     }
+    // Behind the journal's lock: no other node uses the state directory.
+    let mut keeper = Keeper::open(setup)?;
+    let configuration = keeper.configuration(setup)?;
     let cdr = store::start(setup, &telling, &sender)?;
     let rtp = {
         let sender = sender.clone();
@@ -118,7 +122,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         level: Level::OWN,
         tracks: setup.tracks.iter().map(tracks::settings).collect(),
         safeguards: setup.node_safeguards(),
-        bandwidth: node::replication::files::transfer::BANDWIDTH,
+        bandwidth: setup.synchronization.bytes_per_second,
         records_shared: store::is_shared(setup),
         records_kept_max: node::RECORDS_KEPT_MAX,
     };
@@ -126,7 +130,8 @@ pub fn run(setup: &Setup) -> Result<()> {
     let node = Node::new(settings, configuration, opened.recovered, seed, now());
     tracks::start(&setup.tracks, &sender).into_diagnostic().wrap_err("start to measure what is tracked")?;
     let watchers = Watchers::start(setup, &telling, &sender)?;
-    let world = World::new(setup, sip, links, rtp, journal, cdr, sender, held, telling, watchers)?;
+    let files = FilesThread::start(setup, keeper, &sender, telling.teller())?;
+    let world = World::new(setup, sip, links, rtp, journal, cdr, files, sender, held, telling, watchers)?;
     Daemon {
         node,
         world,
@@ -382,10 +387,11 @@ impl Daemon {
         self.step(Event::MediaHeard)
     }
 
-    /// What alarm and metrics want to know, each second.
+    /// What events, alarm and metrics want to know, each second.
     fn look(&mut self) {
         let now = now();
-        if self.world.telling.wants_look(now.local) && self.world.telling.look(now.local) {
+        if self.world.telling.wants_look(now.local) {
+            self.world.telling.look(now.local);
             let (links, audio) = (self.world.link_numbers(), self.world.audio_numbers());
             self.world.telling.show(&self.node.status(now), &links, audio);
         }

@@ -1,6 +1,7 @@
 //! The one binary: the command line, and the wiring of the rooms.
 
 mod commands;
+mod config;
 mod daemon;
 mod doctor;
 mod generate;

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use admin::config::{Config, HmacKeyFile, Link, Safeguards, Telling, Track};
+use admin::config::{Config, HmacKeyFile, Link, Safeguards, Synchronization, Telling, Track};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
@@ -50,6 +50,8 @@ pub struct Setup {
     pub key: Option<PairKey>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
+    /// How the PBX's files are kept equal on both machines.
+    pub synchronization: Synchronization,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
     /// Where call records are stored.
@@ -87,6 +89,7 @@ impl Setup {
             links,
             key,
             telling: config.telling.clone(),
+            synchronization: config.synchronization.clone(),
             safeguards: config.safeguards.clone(),
             records: crate::records::target(&config.state_dir, &config.records),
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-mod glob;
+pub mod glob;
 mod lines;
 mod reader;
 pub(crate) mod suggestion;

@@ -9,6 +9,7 @@ mod audio;
 mod baresip;
 mod baresip_calls;
 mod capture;
+mod configuration;
 mod mutual;
 mod newcomer;
 mod pair;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use base::NodeIndex;
 use node::cluster::Failback;
 
-use crate::config::{Config, ConfigError, PREEMPT_DELAY_DEFAULT, Records, Safeguards, Telling, WAIT_FOR_PEER_DEFAULT};
+use crate::config::{
+    Config, ConfigError, PREEMPT_DELAY_DEFAULT, Records, Safeguards, Synchronization, Telling, WAIT_FOR_PEER_DEFAULT,
+};
 
 impl Config {
     /// What `tandem serve --asterisk-dir DIR --state-dir DIR [--listen ADDR:PORT]` runs with: no peer, and no address
@@ -26,6 +28,7 @@ impl Config {
             peer: None,
             listen,
             telling: Telling::default(),
+            synchronization: Synchronization::default(),
             safeguards: Safeguards::default(),
             records: Records::default(),
         })

@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use node::cluster::Drain;
 
-use crate::config::{self, Config, ConfigError, PATH_DEFAULT, Records};
+use crate::config::{self as settings, Config, ConfigError, PATH_DEFAULT, Records};
 use crate::time::Since;
 
+mod config;
 mod pair;
 
+pub use config::{
+    ConfigCommand, DiffArguments, EditArguments, HistoryArguments, ResolveArguments, RollbackArguments, ShowArguments,
+};
 pub use pair::{
     FailbackChoice, FileArguments, InitArguments, InviteArguments, JoinArguments, LinkAddresses, PORT_DEFAULT,
 };
@@ -92,8 +96,12 @@ pub enum Command {
     Drain(DrainArguments),
     /// Load the PBX's files again after a change
     ///
-    /// Calls in progress go on. Files with errors are refused, and the node keeps those it has.
+    /// Calls in progress go on. Files with errors are refused, and the node keeps those it has. In a pair it is the same
+    /// as `tandem config apply`: both nodes load them.
     Reload(NodeArguments),
+    /// The PBX's files: their versions, which are the same on both nodes
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -265,7 +273,7 @@ impl Target {
     pub fn to_records(&self) -> Result<(PathBuf, Records), ConfigError> {
         match &self.state_dir {
             Some(state_dir) => Ok((state_dir.clone(), Records::Sqlite)),
-            None => config::records(&self.config),
+            None => settings::records(&self.config),
         }
     }
 
@@ -273,7 +281,7 @@ impl Target {
     pub fn to_state_dir(&self) -> Result<PathBuf, ConfigError> {
         match &self.state_dir {
             Some(state_dir) => Ok(state_dir.clone()),
-            None => config::state_dir(&self.config),
+            None => settings::state_dir(&self.config),
         }
     }
 }

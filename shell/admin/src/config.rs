@@ -11,6 +11,7 @@ use std::time::Duration;
 use base::NodeIndex;
 use node::cluster::Failback;
 
+mod configuration;
 mod error;
 mod reader;
 mod records;
@@ -24,6 +25,7 @@ mod track;
 mod value;
 mod vrrp;
 
+pub use configuration::{LOCAL_MAX, Synchronization};
 pub use error::{ConfigError, Invalid, Problem};
 pub use records::{RecordServer, Records, STORE_ADDRESSES_MAX, ServerKind, StoreTls};
 pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
@@ -88,6 +90,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Whom the node tells what happens to it.
     pub telling: Telling,
+    /// How the PBX's files are kept equal on both machines.
+    pub synchronization: Synchronization,
     /// What keeps two nodes from serving at once.
     pub safeguards: Safeguards,
     /// Where call records are stored.

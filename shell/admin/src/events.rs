@@ -2,12 +2,13 @@
 //! takeover with the time of its steps.
 //!
 //! `file` keeps the newest in the state directory, `teller` writes there on a thread of its own and passes on to
-//! `stream`, a program of the operator's; `told` puts the node's words into events, `takeover` times a takeover, `list`
+//! `stream`, a program of the operator's; `told` puts the node's words into events, `configuration` what is new of the PBX's files, `takeover` times a takeover, `list`
 //! is `tandem events`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod configuration;
 pub mod file;
 pub mod list;
 mod stream;
@@ -17,6 +18,7 @@ mod teller;
 mod tests;
 mod told;
 
+pub use configuration::ConfigurationWatch;
 pub use stream::StreamProgram;
 pub use takeover::Takeover;
 pub use teller::{Teller, TellerError};
@@ -31,8 +33,8 @@ pub struct Event {
     pub at_ms: u64,
     pub node: String,
     /// `started`, `active`, `standby`, `takeover`, `peer_up`, `peer_down`, `protected`, `unprotected`, `hand_over`,
-    /// `drain`, `level`, `carrier`, `cluster`, `witness`, `fencing`, `hook`, `ping`, `vrrp`, `track`, `disk`, `records`,
-    /// `trouble`, `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
+    /// `drain`, `level`, `carrier`, `cluster`, `witness`, `fencing`, `hook`, `ping`, `vrrp`, `track`, `configuration`,
+    /// `disk`, `records`, `trouble`, `alarm`, `all_clear`, `alarm_failed`, `lost`, `stopped`.
     pub kind: String,
     /// For people.
     pub text: String,

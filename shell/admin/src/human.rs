@@ -5,6 +5,7 @@ use node::{CallLine, ForeignLine, PeerLine, PhoneLine, PingsLine, RecordsLine, T
 use crate::status::NodeStatus;
 
 mod colour;
+pub mod configuration;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -45,7 +46,9 @@ pub fn status(node: &NodeStatus, colours: bool) -> String {
     line("unprotected", format!("{} in all", seconds(status.unprotected_seconds)));
     line("records", records(status.records_waiting, status.records.as_ref()));
     line("epoch", format!("{}, at entry {}", status.epoch, status.lsn));
-    line("configuration", status.configuration_hash.clone());
+    let glance =
+        configuration::glance(status.configuration.as_ref(), &status.configuration_hash, status.peer.is_some());
+    glance.into_iter().for_each(|(title, text)| line(title, text));
     line("process", format!("{pid}, parent {parent_pid}"));
     lines.join("\n") + "\n"
 }
@@ -219,14 +222,4 @@ fn seconds(seconds: f64) -> String {
         (0, _) => format!("{minutes}:{rest:02} min"),
         _ => format!("{hours}:{minutes:02}:{rest:02} h"),
     }
-}
-
-/// The configuration's versions, the newest first; the one that runs is marked.
-pub(crate) fn configuration(config: &node::ConfigAnswer) -> String {
-    let line = |version: &node::VersionLine| {
-        let mark = if config.line.head.as_ref() == Some(&version.id) { '*' } else { ' ' };
-        let id: String = version.id.chars().take(12).collect();
-        format!("{mark} {id}  {}  {}\n", version.author, version.why)
-    };
-    config.history.iter().map(line).collect()
 }

@@ -1,7 +1,8 @@
 //! Configuration file, command line and the operator's socket: everything between a person and a node.
 //!
 //! `config` is what `tandem serve` runs with, `cli` what can be typed, `socket` the way to a running node, `operate`
-//! and `check` the commands that need nothing else, `pairing` what makes a pair of two machines, `human` and `cdr` how
+//! and `check` the commands that need nothing else, `pairing` what makes a pair of two machines, `versions`
+//! those of the PBX's files, `human` and `cdr` how
 //! answers are printed.
 
 pub mod alarm;
@@ -22,6 +23,7 @@ mod program;
 pub mod socket;
 pub mod status;
 pub mod time;
+pub mod versions;
 pub mod wait;
 pub mod watch;
 

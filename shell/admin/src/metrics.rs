@@ -108,9 +108,17 @@ impl Metrics {
             set(&gauge!("tandem_links"), peer.links as f64);
             // What a peer that is down had told means nothing any more.
             let told = |value: &dyn Fn(&AboutLine) -> f64| peer.about.as_ref().map_or(f64::NAN, value);
-            let equal = |about: &AboutLine| flag(about.configuration_hash == status.configuration_hash);
+            let versions = status.configuration.as_ref().filter(|config| config.head.is_some());
+            let equal = |about: &AboutLine| match versions {
+                Some(config) => flag(config.runs_head && config.peer_runs_head == Some(true)),
+                None => flag(about.configuration_hash == status.configuration_hash),
+            };
             set(&gauge!("tandem_peer_clock_ahead_seconds"), told(&|about| about.clock_ahead_ms / 1000.0));
             set(&gauge!("tandem_configuration_equal"), told(&equal));
+        }
+        if let Some(config) = &status.configuration {
+            set(&gauge!("tandem_configuration_conflict"), flag(config.conflict.is_some()));
+            set(&gauge!("tandem_configuration_refused"), config.refused.len() as f64);
         }
         if let Some(witness) = &status.witness {
             set(&gauge!("tandem_witness_up"), flag(witness.up));
@@ -167,6 +175,8 @@ fn describe() {
     describe_gauge!("tandem_links", "Links that are configured");
     describe_gauge!("tandem_peer_clock_ahead_seconds", Unit::Seconds, "How far the peer's wall clock is ahead of ours");
     describe_gauge!("tandem_configuration_equal", "1 when both nodes have the same files of the phones");
+    describe_gauge!("tandem_configuration_conflict", "1 while two edits of the phones' files wait for a decision");
+    describe_gauge!("tandem_configuration_refused", "Nodes whose files of the phones do not check");
     describe_gauge!("tandem_witness_up", "1 while the witness answers");
     describe_gauge!("tandem_witness_lease", "1 while this node has the witness's lease");
     describe_gauge!("tandem_witness_counts", "1 while the witness has a say in who serves");

@@ -68,7 +68,9 @@ fn print(answered: Answered, json: bool, colours: bool, out: &mut impl Write) ->
         }
         Answer::Phones(phones) => show(&phones, |phones| human::phones(phones, colours), json, out)?,
         Answer::Calls(calls) => show(&calls, |calls| human::calls(calls, colours), json, out)?,
-        Answer::Config(config) => show(&config, |config| human::configuration(config), json, out)?,
+        Answer::Config(answer) => {
+            show(&answer, |answer| human::configuration::history(answer, usize::MAX, colours), json, out)?;
+        }
         Answer::Done { text } => show(&Outcome { done: true, text }, outcome_text, json, out)?,
         Answer::Refused { text } => {
             show(&Outcome { done: false, text }, outcome_text, json, out)?;

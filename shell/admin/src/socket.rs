@@ -11,7 +11,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{ASK_SECONDS_MAX, AskError, ask};
+pub use client::{ASK_SECONDS_MAX, AskError, ask, patience};
 pub use server::{CONNECTIONS_MAX, ServeError, serve};
 
 /// Where the socket of a node is that keeps its state in `state_dir`.

@@ -3,15 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use net::rtp::RtpEvent;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use node::{Answer, Event, Operator};
 use storage::journal::JournalEvent;
-
-/// How long an operator waits for the node's answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 pub enum Input {
     Event(Event),
@@ -70,7 +66,7 @@ impl InboxSender {
     pub fn ask(&self, operator: Operator) -> Option<Answer> {
         let (reply, answer) = channel();
         self.put(Input::Ask { operator, reply });
-        answer.recv_timeout(ANSWER_WAIT).ok()
+        answer.recv_timeout(admin::socket::patience(operator)).ok()
     }
 
     pub fn journal(&self, event: JournalEvent) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use admin::alarm::AlarmWatch;
 use admin::config::Telling as Settings;
-use admin::events::{StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
+use admin::events::{ConfigurationWatch, StreamProgram, Takeover, Teller, Telling as Event, file, of_tell};
 use admin::hooks::{RoleChange, RoleHook};
 use admin::metrics::{AudioNumbers, LinkNumbers, Metrics, MetricsError};
 use base::{LocalTime, WallTime};
@@ -29,6 +29,7 @@ pub struct Telling {
     metrics: Option<Metrics>,
     /// Is told each new role.
     role_hook: Option<RoleHook>,
+    configuration: ConfigurationWatch,
     looked: LocalTime,
     /// What the node has taken longest for.
     worst_step: Option<(&'static str, Duration)>,
@@ -62,6 +63,7 @@ impl Telling {
             alarm,
             metrics,
             role_hook,
+            configuration: ConfigurationWatch::default(),
             looked: LocalTime::ZERO,
             worst_step: None,
         })
@@ -144,17 +146,20 @@ impl Telling {
         now >= self.looked + LOOK_EVERY
     }
 
-    /// Tells what has become complete; whether somebody wants to be shown the node, too.
-    pub fn look(&mut self, now: LocalTime) -> bool {
+    /// Tells what has become complete.
+    pub fn look(&mut self, now: LocalTime) {
         self.looked = now;
         if let Some(told) = self.takeover.finished(now) {
             tracing::info!("{}", told.text);
             self.teller.tell(told);
         }
-        self.alarm.is_some() || self.metrics.is_some()
     }
 
-    pub fn show(&self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+    pub fn show(&mut self, status: &Status, links: &[LinkNumbers], audio: AudioNumbers) {
+        for news in status.configuration.as_ref().map(|config| self.configuration.look(config)).unwrap_or_default() {
+            tracing::info!("{}", news.text);
+            self.teller.tell(news);
+        }
         if let Some(alarm) = &self.alarm {
             alarm.look(status);
         }

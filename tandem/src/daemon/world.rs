@@ -20,6 +20,7 @@ use node::media::relay::Port;
 use node::{Action, Answer};
 use storage::{CdrStore, Journal};
 
+use super::files::FilesThread;
 use super::inbox::InboxSender;
 use super::interfaces::Interfaces;
 use super::sip_sockets::SipSockets;
@@ -116,6 +117,7 @@ pub struct World {
     open_ports: BTreeMap<u16, Option<IpAddr>>,
     journal: Journal,
     cdr: CdrStore,
+    files: FilesThread,
     sender: InboxSender,
     replies: BTreeMap<u64, Sender<Answer>>,
     next_reply: u64,
@@ -133,6 +135,7 @@ impl World {
         rtp: RtpThreads,
         journal: Journal,
         cdr: CdrStore,
+        files: FilesThread,
         sender: InboxSender,
         held: Held,
         telling: Telling,
@@ -152,6 +155,7 @@ impl World {
             open_ports: BTreeMap::new(),
             journal,
             cdr,
+            files,
             sender,
             replies: BTreeMap::new(),
             next_reply: 1,
@@ -206,8 +210,7 @@ impl World {
             Action::SpoolRecord(record) => self.cdr.spool(*record),
             Action::LeaveRecords => self.cdr.leave(),
             Action::LoadPbx { asked_by } => self.load_pbx(asked_by),
-            // The folder is each node's own until there is a store of contents.
-            Action::Files(_) => {}
+            Action::Files(action) => self.files.act(action),
             Action::Reply { number, mut answer } => {
                 if let Answer::Status(status) = answer.as_mut() {
                     status.worst_step = self.telling.worst_step();

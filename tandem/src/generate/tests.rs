@@ -19,7 +19,13 @@ fn each_command_has_a_page_and_the_hidden_one_has_none() {
     let pages: BTreeSet<String> = folder.map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     let program = crate::Arguments::command();
     let commands = program.get_subcommands().filter(|command| command.get_name() != "generate");
-    let mut expected: BTreeSet<String> = commands.map(|command| format!("tandem-{}.1", command.get_name())).collect();
+    let mut expected: BTreeSet<String> = BTreeSet::new();
+    for command in commands {
+        expected.insert(format!("tandem-{}.1", command.get_name()));
+        let inner =
+            command.get_subcommands().map(|inner| format!("tandem-{}-{}.1", command.get_name(), inner.get_name()));
+        expected.extend(inner);
+    }
     expected.insert("tandem.1".to_owned());
     assert_eq!(pages, expected);
     let page = |name: &str| fs::read_to_string(prefix.join(MAN_FOLDER).join(name)).unwrap();

@@ -1,7 +1,7 @@
-//! Owns the matching of `#include "directory/*.conf"`.
+//! Owns the matching of `#include "directory/*.conf"`, and of other names with stars.
 
 /// Whether `path` matches `pattern`, in which `*` stands for any characters and `?` for one, neither for a `/`.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
+pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
     pattern.len() == path.len()

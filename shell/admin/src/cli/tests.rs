@@ -51,10 +51,16 @@ fn each_command_has_help_and_json() {
         "switchover",
         "drain",
         "reload",
+        "config",
         "other",
     ];
     assert_eq!(names, wanted);
-    for command in program.get_subcommands().filter(|command| command.get_name() != "other") {
+    let config = program.find_subcommand("config").unwrap();
+    let names: Vec<&str> = config.get_subcommands().map(clap::Command::get_name).collect();
+    assert_eq!(names, ["status", "apply", "edit", "history", "show", "diff", "rollback", "resolve"]);
+    let single = program.get_subcommands().filter(|command| !matches!(command.get_name(), "other" | "config"));
+    let of = |before: &'static str| move |command| (before, command);
+    for (before, command) in single.map(of("")).chain(config.get_subcommands().map(of("config "))) {
         let name = command.get_name();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         assert!(about.len() > 20, "{name} says too little: {about}");
@@ -64,7 +70,8 @@ fn each_command_has_help_and_json() {
         }
         let config = command.get_arguments().any(|argument| argument.get_id() == "config");
         assert_eq!(config, !matches!(name, "key" | "witness"), "{name}");
-        let shown = Program::try_parse_from(["tandem", name, "--help"]).unwrap_err();
+        let line = format!("tandem {before}{name} --help");
+        let shown = Program::try_parse_from(line.split_whitespace()).unwrap_err();
         assert_eq!(shown.kind(), clap::error::ErrorKind::DisplayHelp);
         assert!(shown.to_string().contains(&about), "{shown}");
     }
@@ -140,6 +147,27 @@ fn check_takes_a_configuration_or_a_directory() {
     assert_eq!(arguments.asterisk_dir.as_deref(), Some(Path::new("/a")));
     assert!(arguments.json);
     assert!(parse("tandem check --asterisk-dir /a --config /b").is_err());
+}
+
+#[test]
+fn versions_and_files_are_named_where_they_are_needed() {
+    let config = |line: &str| match parse(line) {
+        Ok(Command::Config(command)) => Some(command),
+        Ok(other) => panic!("{line} is {other:?}"),
+        Err(_) => None,
+    };
+    let Some(ConfigCommand::Resolve(arguments)) = config("tandem config resolve --take b --json") else { panic!() };
+    assert!(arguments.take == Path::new("b") && arguments.node.json);
+    let Some(ConfigCommand::Show(arguments)) = config("tandem config show 4be1 sip.conf --state-dir /b") else {
+        panic!()
+    };
+    assert_eq!((arguments.version.as_str(), arguments.file.as_deref()), ("4be1", Some("sip.conf")));
+    assert_eq!(arguments.node.target.to_state_dir().unwrap(), Path::new("/b"));
+    let Some(ConfigCommand::Diff(arguments)) = config("tandem config diff 4be1") else { panic!() };
+    assert_eq!((arguments.from.as_deref(), arguments.to), (Some("4be1"), None));
+    for line in ["tandem config", "tandem config resolve", "tandem config rollback", "tandem config edit"] {
+        assert!(config(line).is_none(), "{line}");
+    }
 }
 
 #[test]

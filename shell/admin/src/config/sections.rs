@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::NodeIndex;
 use node::cluster::Failback;
 
+use super::configuration::{self, synchronization};
 use super::error::Problem;
 use super::reader::{Document, Problems, Section};
 use super::records::{self, records};
@@ -16,8 +17,20 @@ use super::{
     WAIT_FOR_PEER_DEFAULT, service, track, value, vrrp,
 };
 
-const ROOT_KEYS: [&str; 13] = [
-    "node", "service", "vrrp", "track", "peer", "witness", "ping", "fencing", "hooks", "events", "alarm", "metrics",
+const ROOT_KEYS: [&str; 14] = [
+    "node",
+    "service",
+    "vrrp",
+    "track",
+    "peer",
+    "configuration",
+    "witness",
+    "ping",
+    "fencing",
+    "hooks",
+    "events",
+    "alarm",
+    "metrics",
     "records",
 ];
 const NODE_KEYS: [&str; 6] = ["name", "state_dir", "pbx_dir", "failback", "preempt_delay", "wait_for_peer"];
@@ -39,11 +52,12 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let vrrp = vrrp::vrrp(&root, directory, service.as_ref(), &mut problems);
     let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
+    let synchronization = synchronization(&root, &mut problems);
     let safeguards = safeguards(&root, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
     let records = records(&root, directory, &mut problems);
-    match (node, service, records) {
-        (Some(node), Some(service), Some(records)) if problems.is_empty() => {
+    match (node, service, synchronization, records) {
+        (Some(node), Some(service), Some(synchronization), Some(records)) if problems.is_empty() => {
             let Node { name, state_dir, pbx_dir, failback, preempt_delay, wait_for_peer } = node;
             Ok(Config {
                 name,
@@ -59,6 +73,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
                 peer,
                 listen: None,
                 telling,
+                synchronization,
                 safeguards,
                 records,
             })
@@ -233,6 +248,7 @@ fn sections() -> Vec<(&'static str, &'static [&'static str])> {
         ("[[track]]", &track::KEYS),
         ("[peer]", &PEER_KEYS),
         ("[[peer.link]]", &LINK_KEYS),
+        configuration::SECTION,
     ];
     all.extend(safeguards::SECTIONS);
     all.extend(telling::SECTIONS);

@@ -1,8 +1,9 @@
 //! Owns what is looked at in a running pair: whether it is protected, and whether the two nodes are alike.
 
-use node::{AboutLine, PeerLine, Status};
+use node::{AboutLine, ConfigLine, PeerLine, Status};
 
 use super::{Finding, Patient};
+use crate::human::configuration::short;
 
 /// Call records of the two nodes carry their own clocks' times, and certificates and nonces want clocks that agree.
 const CLOCK_MS_WANTED: f64 = 500.0;
@@ -24,7 +25,7 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
         Some(about) => findings.extend([
             version(&status.version, about),
             clocks(about),
-            configuration(&status.configuration_hash, about),
+            configuration(status, about),
             service(patient, about),
         ]),
         None => findings.push(Finding::unknown("peer", "it has told nothing of its version, clock and files yet")),
@@ -101,13 +102,37 @@ fn clocks(peer: &AboutLine) -> Finding {
     }
 }
 
-fn configuration(own: &str, peer: &AboutLine) -> Finding {
+fn configuration(status: &Status, peer: &AboutLine) -> Finding {
     const CHECK: &str = "configuration";
+    let own = status.configuration_hash.as_str();
+    if let Some(config) = status.configuration.as_ref().filter(|config| config.head.is_some()) {
+        return versions(config);
+    }
     if own == peer.configuration_hash {
         return Finding::ok(CHECK, format!("the phones' files are equal on both nodes ({own})"));
     }
     let text = format!("the phones' files differ: {own} here, {} there", peer.configuration_hash);
     Finding::problem(CHECK, text, "copy pbx_dir to the machine with the old files, then `tandem reload` on both")
+}
+
+fn versions(config: &ConfigLine) -> Finding {
+    const CHECK: &str = "configuration";
+    let head = short(config.head.as_deref().unwrap_or_default());
+    if config.conflict.is_some() {
+        let todo = "look at `tandem config diff`, then choose with `tandem config resolve`";
+        return Finding::problem(CHECK, format!("two edits of the phones' files conflict; {head} runs"), todo);
+    }
+    if let Some(refused) = config.refused.first() {
+        let problem = refused.problems.first().map(String::as_str).unwrap_or_default();
+        let text = format!("the phones' files on {} are refused, {head} runs: {problem}", refused.node);
+        return Finding::problem(CHECK, text, "correct them; `tandem config status` tells every mistake");
+    }
+    if config.runs_head && config.peer_runs_head == Some(true) {
+        return Finding::ok(CHECK, format!("the phones' files are equal on both nodes ({head})"));
+    }
+    let whose = if config.runs_head { "the peer does" } else { "this node does" };
+    let text = format!("{whose} not run the phones' files {head} yet");
+    Finding::warning(CHECK, text, "look again in a minute; `tandem events` tells what the disk refuses")
 }
 
 fn service(patient: &Patient<'_>, peer: &AboutLine) -> Finding {
@@ -139,8 +164,22 @@ mod tests {
     fn two_nodes_that_differ_are_told() {
         assert_eq!(version("1", &about()).verdict, Verdict::Ok);
         assert_eq!(version("2", &about()).verdict, Verdict::Warning);
-        assert_eq!(configuration("ab", &about()).verdict, Verdict::Ok);
-        assert_eq!(configuration("cd", &about()).verdict, Verdict::Problem);
+        let mut status = crate::human::tests::example().status;
+        status.configuration_hash = "ab".into();
+        assert_eq!(configuration(&status, &about()).verdict, Verdict::Ok);
+        status.configuration_hash = "cd".into();
+        assert_eq!(configuration(&status, &about()).verdict, Verdict::Problem);
+        // Files that only one machine has differ, and versions know better.
+        let config =
+            ConfigLine { head: Some("4be1".into()), runs_head: true, peer_runs_head: Some(true), ..<_>::default() };
+        let mut verdict = |config: &ConfigLine| {
+            status.configuration = Some(config.clone());
+            configuration(&status, &about()).verdict
+        };
+        assert_eq!(verdict(&config), Verdict::Ok);
+        assert_eq!(verdict(&ConfigLine { peer_runs_head: Some(false), ..config.clone() }), Verdict::Warning);
+        assert_eq!(verdict(&ConfigLine { conflict: Some(<_>::default()), ..config.clone() }), Verdict::Problem);
+        assert_eq!(verdict(&ConfigLine { refused: vec![<_>::default()], ..config.clone() }), Verdict::Problem);
     }
 
     #[test]

@@ -59,7 +59,7 @@ PROTECTED: the death of a node would lose nothing
   unprotected   1:15 min in all
   records       0 waiting to be stored
   epoch         3.0, at entry 812
-  configuration 00000000deadbeef
+  configuration 00000000deadbeef, of this node alone: the pair keeps no versions yet
   process       200, parent 100
 ";
     assert_eq!(status(&example(), false), wanted);

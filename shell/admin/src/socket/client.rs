@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 use nix::sys::time::TimeVal;
-use node::Operator;
+use node::{ConfigRequest, Operator};
 use thiserror::Error;
 
 use super::line::{self, ANSWER_BYTES_MAX, Request, Response};
@@ -18,6 +18,19 @@ use crate::status::Answered;
 /// A node that is well answers within milliseconds; one that has not answered by then is frozen or badly overloaded,
 /// and the question fails.
 pub const ASK_SECONDS_MAX: u64 = 5;
+
+/// What both nodes have to fetch, check and write takes longer than to tell something: thousands of files on a slow line.
+const CONFIG_SECONDS_MAX: u64 = 60;
+
+/// How long the answer to a question is waited for.
+pub fn patience(operator: Operator) -> Duration {
+    let waits = match operator {
+        Operator::Reload => true,
+        Operator::Config(request) => request != ConfigRequest::Status,
+        _ => false,
+    };
+    Duration::from_secs(if waits { CONFIG_SECONDS_MAX } else { ASK_SECONDS_MAX })
+}
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -47,7 +60,7 @@ pub enum AskError {
 
 /// Asks the node at the socket `path` and waits for its answer.
 pub fn ask(path: &Path, operator: Operator) -> Result<Answered, AskError> {
-    ask_within(path, operator, Duration::from_secs(ASK_SECONDS_MAX))
+    ask_within(path, operator, patience(operator))
 }
 
 pub(super) fn ask_within(path: &Path, operator: Operator, limit: Duration) -> Result<Answered, AskError> {

@@ -1,0 +1,244 @@
+//! Owns making a directory another version, in steps: a node that dies between any two of them finishes in its next
+//! life, and never takes a half-made directory for an edit.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use node::replication::content::Hash;
+use node::replication::files::{Entry, Set};
+
+use super::plan::{Plan, plan};
+use super::scan::{Scan, Stamp, TEMPORARY};
+use super::{Directory, DirectoryError, Note, failed, names, read_set, same};
+use crate::content::{self, ContentStore};
+
+/// Beyond it the whole file system is synced once, which takes less time than so many single files.
+const SYNC_EACH_MAX: usize = 32;
+
+/// What came of an install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// The directory is this version, but for files that were edited and that it does not change.
+    Done,
+    /// These files were edited here and are changed by the version, too: nothing was touched.
+    Clash { paths: Vec<String> },
+}
+
+/// One thing after which the node may die.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// All files beside their places, synced.
+    Prepare(Vec<(PathBuf, Entry)>),
+    Note(Note),
+    /// As it was when it was looked at: one that has changed since is left alone.
+    Remove(String, Option<Stamp>),
+    Exchange(PathBuf, String, Option<Stamp>),
+    /// The folders of these files.
+    Sync(Vec<String>),
+}
+
+impl Directory {
+    /// Makes the directory `version`. Files that somebody has edited since it was made of a version stay as they are,
+    /// but for those that are as in `over`. All contents have to be in the store.
+    pub fn install(
+        &mut self,
+        store: &ContentStore,
+        version: Hash,
+        over: Option<Hash>,
+    ) -> Result<Installed, DirectoryError> {
+        let scan = self.scan();
+        let plan = self.plan(store, &scan, version, over)?;
+        if !plan.clash.is_empty() {
+            return Ok(Installed::Clash { paths: plan.clash });
+        }
+        for step in self.steps(plan, &scan, version, over) {
+            self.take(store, step)?;
+        }
+        Ok(Installed::Done)
+    }
+
+    /// An install that a former life began is brought to its end; `None` when there is none.
+    pub fn finish(&mut self, store: &ContentStore) -> Option<Result<Installed, DirectoryError>> {
+        let Note { installing, over, .. } = self.note;
+        installing.map(|version| self.install(store, version, over))
+    }
+
+    pub(super) fn plan(
+        &self,
+        store: &ContentStore,
+        scan: &Scan,
+        version: Hash,
+        over: Option<Hash>,
+    ) -> Result<Plan, DirectoryError> {
+        let target = read_set(store, &version)?;
+        let Note { installed, installing, over: over_before, .. } = self.note;
+        // What cannot be read any more cannot be told from an edit.
+        let read = |version: Option<Hash>| version.and_then(|version| read_set(store, &version).ok());
+        let first = read(installed).unwrap_or_default();
+        let further: Vec<Set> = [installing, over_before, over].into_iter().filter_map(read).collect();
+        let bases: Vec<&Set> = std::iter::once(&first).chain(&further).collect();
+        let mut plan = plan(&scan.set, &bases, &target, |file, wanted| same(&self.owners, file, wanted));
+        // What is there and cannot be looked at is somebody's.
+        let hidden = |path: &str| scan.problems.iter().any(|problem| problem.file == path);
+        let (clash, write) = plan.write.into_iter().partition(|entry| hidden(&entry.path));
+        plan.write = write;
+        let clash: Vec<Entry> = clash;
+        plan.clash.extend(clash.into_iter().map(|entry| entry.path));
+        Ok(plan)
+    }
+
+    pub(super) fn steps(&self, plan: Plan, scan: &Scan, version: Hash, over: Option<Hash>) -> Vec<Step> {
+        let Plan { write, remove, .. } = plan;
+        let mut steps = Vec::new();
+        let Note { root, local, .. } = self.note.clone();
+        let done = Note { installed: Some(version), runs: Some(version), root, local, ..Note::default() };
+        if write.is_empty() && remove.is_empty() {
+            steps.extend((self.note != done).then_some(Step::Note(done)));
+            return steps;
+        }
+        let stamp = |path: &String| scan.stamps.get(path).copied();
+        let changed: Vec<String> = write.iter().map(|entry| &entry.path).chain(&remove).cloned().collect();
+        let (first, last): (Vec<_>, Vec<_>) =
+            remove.into_iter().partition(|path| write.iter().any(|entry| in_the_way(path, &entry.path)));
+        let prepared: Vec<(PathBuf, Entry)> = write
+            .into_iter()
+            .enumerate()
+            .map(|(number, entry)| (self.root.join(format!("{TEMPORARY}{number}")), entry))
+            .collect();
+        let exchanges = prepared
+            .iter()
+            .map(|(temporary, entry)| Step::Exchange(temporary.clone(), entry.path.clone(), stamp(&entry.path)));
+        let exchanges: Vec<Step> = exchanges.collect();
+        steps.push(Step::Prepare(prepared));
+        steps.push(Step::Note(Note { installing: Some(version), over, ..self.note.clone() }));
+        steps.extend(first.into_iter().map(|path| Step::Remove(path.clone(), stamp(&path))));
+        steps.extend(exchanges);
+        steps.extend(last.into_iter().map(|path| Step::Remove(path.clone(), stamp(&path))));
+        steps.push(Step::Sync(changed));
+        steps.push(Step::Note(done));
+        steps
+    }
+
+    pub(super) fn take(&mut self, store: &ContentStore, step: Step) -> Result<(), DirectoryError> {
+        match step {
+            Step::Prepare(files) => {
+                let prepared = self.prepare(store, &files);
+                if prepared.is_err() {
+                    // A full disk needs the room; what cannot be removed now goes with the next attempt.
+                    files.iter().for_each(|(temporary, _)| drop(fs::remove_file(temporary)));
+                }
+                prepared
+            }
+            Step::Note(note) => self.write_note(note),
+            Step::Remove(path, stamp) => self.remove(&path, stamp),
+            Step::Exchange(temporary, path, stamp) => self.exchange(&temporary, &path, stamp),
+            Step::Sync(paths) => self.sync(&paths),
+        }
+    }
+
+    fn prepare(&mut self, store: &ContentStore, files: &[(PathBuf, Entry)]) -> Result<(), DirectoryError> {
+        let left = fs::read_dir(&self.root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let ours = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
+        };
+        for temporary in left.filter(ours) {
+            fs::remove_file(&temporary).map_err(failed("remove", &temporary))?;
+        }
+        let each = files.len() <= SYNC_EACH_MAX;
+        for (temporary, entry) in files {
+            let bytes = store.read(&entry.content)?;
+            self.write(temporary, entry, &bytes, each).map_err(failed("write", temporary))?;
+        }
+        if !each {
+            let folder = File::open(&self.root).map_err(failed("open", &self.root))?;
+            let synced = nix::unistd::syncfs(folder.as_fd()).map_err(io::Error::from);
+            synced.map_err(failed("sync the file system of", &self.root))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, temporary: &Path, entry: &Entry, bytes: &[u8], sync: bool) -> io::Result<()> {
+        // Nobody else reads it before it has its own mode.
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(temporary)?;
+        file.write_all(bytes)?;
+        self.owners.give(&file, &entry.path, names(entry))?;
+        file.set_permissions(fs::Permissions::from_mode(entry.mode & 0o777))?;
+        if sync { file.sync_all() } else { Ok(()) }
+    }
+
+    fn exchange(&self, temporary: &Path, path: &str, stamp: Option<Stamp>) -> Result<(), DirectoryError> {
+        let place = self.root.join(path);
+        if self.stamp(&place) != stamp {
+            // Somebody was faster: that is the next edit.
+            return fs::remove_file(temporary).map_err(failed("remove", temporary));
+        }
+        self.make_folders(path)?;
+        fs::rename(temporary, &place).map_err(failed("rename", &place))
+    }
+
+    fn remove(&self, path: &str, stamp: Option<Stamp>) -> Result<(), DirectoryError> {
+        let place = self.root.join(path);
+        if self.stamp(&place) != stamp {
+            return Ok(());
+        }
+        match fs::remove_file(&place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("remove", &place)(error)),
+        }
+        // Folders that are empty now go, too; the first one that is not ends it.
+        let mut folder = place.parent();
+        while let Some(empty) = folder.filter(|folder| *folder != self.root && folder.starts_with(&self.root)) {
+            if fs::remove_dir(empty).is_err() {
+                break;
+            }
+            folder = empty.parent();
+        }
+        Ok(())
+    }
+
+    fn stamp(&self, place: &Path) -> Option<Stamp> {
+        fs::metadata(place).ok().filter(fs::Metadata::is_file).map(|metadata| Stamp::of(&metadata))
+    }
+
+    /// As open to others as the directory itself is.
+    fn make_folders(&self, path: &str) -> Result<(), DirectoryError> {
+        let mut folder = self.root.clone();
+        let parents = path.rsplit_once('/').map(|(parents, _)| parents.split('/')).into_iter().flatten();
+        for name in parents {
+            folder.push(name);
+            match fs::symlink_metadata(&folder) {
+                Ok(found) if found.is_dir() => {}
+                // A link may lead anywhere, and a file is no folder.
+                Ok(_) => return Err(DirectoryError::InTheWay { path: folder }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir(&folder).map_err(failed("create", &folder))?;
+                    let like = fs::metadata(&self.root).map_err(failed("look at", &self.root))?.permissions();
+                    fs::set_permissions(&folder, like).map_err(failed("set the mode of", &folder))?;
+                }
+                Err(error) => return Err(failed("look at", &folder)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, paths: &[String]) -> Result<(), DirectoryError> {
+        let parents = paths.iter().filter_map(|path| self.root.join(path).parent().map(Path::to_owned));
+        let mut folders: BTreeSet<PathBuf> = parents.collect();
+        folders.insert(self.root.clone());
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            content::sync_folder(folder)?;
+        }
+        Ok(())
+    }
+}
+
+/// One of them is a file where the other one needs a folder.
+fn in_the_way(removed: &str, written: &str) -> bool {
+    let below = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    below(written, removed) || below(removed, written)
+}
