@@ -24,7 +24,8 @@ const SYNC_EACH_MAX: usize = 32;
 pub enum Installed {
     /// The directory is this version, but for files that were edited and that it does not change.
     Done,
-    /// These files were edited here and are changed by the version, too: nothing was touched.
+    /// These files were edited here and are changed by the version, too, and stay as they are: what is here follows from
+    /// the version before. Nothing was touched, unless the edits came while the directory was being made this version.
     Clash { paths: Vec<String> },
 }
 
@@ -52,13 +53,31 @@ impl Directory {
     ) -> Result<Installed, DirectoryError> {
         let scan = self.scan();
         let plan = self.plan(store, &scan, version, over)?;
-        if !plan.clash.is_empty() {
+        // Half of one version and half of another is of no use to anybody: what was begun is brought to its end.
+        if !plan.clash.is_empty() && self.note.installing != Some(version) {
             return Ok(Installed::Clash { paths: plan.clash });
         }
-        for step in self.steps(plan, &scan, version, over) {
-            self.take(store, step)?;
+        let clash = plan.clash.clone();
+        let steps = self.steps(plan, &scan, version, over);
+        self.carry_out(store, steps, clash)
+    }
+
+    /// Takes all steps but where somebody's edit is in their way.
+    pub(super) fn carry_out(
+        &mut self,
+        store: &ContentStore,
+        steps: Vec<Step>,
+        mut clash: Vec<String>,
+    ) -> Result<Installed, DirectoryError> {
+        for step in steps {
+            match step {
+                Step::Note(Note { installing: None, .. }) if !clash.is_empty() => {
+                    self.write_note(Note { installing: None, over: None, ..self.note.clone() })?;
+                }
+                step => clash.extend(self.take(store, step)?),
+            }
         }
-        Ok(Installed::Done)
+        Ok(if clash.is_empty() { Installed::Done } else { Installed::Clash { paths: clash } })
     }
 
     /// An install that a former life began is brought to its end; `None` when there is none.
@@ -123,8 +142,9 @@ impl Directory {
         steps
     }
 
-    pub(super) fn take(&mut self, store: &ContentStore, step: Step) -> Result<(), DirectoryError> {
-        match step {
+    /// Gives the path that was left alone, because somebody was faster.
+    pub(super) fn take(&mut self, store: &ContentStore, step: Step) -> Result<Option<String>, DirectoryError> {
+        let done = match step {
             Step::Prepare(files) => {
                 let prepared = self.prepare(store, &files);
                 if prepared.is_err() {
@@ -134,10 +154,22 @@ impl Directory {
                 prepared
             }
             Step::Note(note) => self.write_note(note),
-            Step::Remove(path, stamp) => self.remove(&path, stamp),
-            Step::Exchange(temporary, path, stamp) => self.exchange(&temporary, &path, stamp),
+            Step::Remove(path, stamp) => {
+                if self.is_changed(&path, stamp) {
+                    return Ok(Some(path));
+                }
+                self.remove(&path)
+            }
+            Step::Exchange(temporary, path, stamp) => {
+                if self.is_changed(&path, stamp) {
+                    fs::remove_file(&temporary).map_err(failed("remove", &temporary))?;
+                    return Ok(Some(path));
+                }
+                self.exchange(&temporary, &path)
+            }
             Step::Sync(paths) => self.sync(&paths),
-        }
+        };
+        done.map(|()| None)
     }
 
     fn prepare(&mut self, store: &ContentStore, files: &[(PathBuf, Entry)]) -> Result<(), DirectoryError> {
@@ -170,21 +202,14 @@ impl Directory {
         if sync { file.sync_all() } else { Ok(()) }
     }
 
-    fn exchange(&self, temporary: &Path, path: &str, stamp: Option<Stamp>) -> Result<(), DirectoryError> {
+    fn exchange(&self, temporary: &Path, path: &str) -> Result<(), DirectoryError> {
         let place = self.root.join(path);
-        if self.stamp(&place) != stamp {
-            // Somebody was faster: that is the next edit.
-            return fs::remove_file(temporary).map_err(failed("remove", temporary));
-        }
         self.make_folders(path)?;
         fs::rename(temporary, &place).map_err(failed("rename", &place))
     }
 
-    fn remove(&self, path: &str, stamp: Option<Stamp>) -> Result<(), DirectoryError> {
+    fn remove(&self, path: &str) -> Result<(), DirectoryError> {
         let place = self.root.join(path);
-        if self.stamp(&place) != stamp {
-            return Ok(());
-        }
         match fs::remove_file(&place) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -199,6 +224,11 @@ impl Directory {
             folder = empty.parent();
         }
         Ok(())
+    }
+
+    /// Somebody was faster: that is the next edit.
+    fn is_changed(&self, path: &str, stamp: Option<Stamp>) -> bool {
+        self.stamp(&self.root.join(path)) != stamp
     }
 
     fn stamp(&self, place: &Path) -> Option<Stamp> {

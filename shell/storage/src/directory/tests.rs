@@ -301,6 +301,40 @@ fn an_edit_of_a_file_that_is_changed_too_is_never_written_over() {
 }
 
 #[test]
+fn an_edit_amid_an_install_stays_and_follows_from_the_version_before() {
+    for dies in [false, true] {
+        let house = House::new("amid");
+        let (old, new) = (house.version(&OLD), house.version(&NEW));
+        let mut directory = house.open();
+        directory.install(&house.store, old, None).unwrap();
+        let scan = directory.scan();
+        let plan = directory.plan(&house.store, &scan, new, None).unwrap();
+        let mut steps = directory.steps(plan, &scan, new, None);
+        let rest = steps.split_off(2);
+        assert_eq!(
+            directory.carry_out(&house.store, steps, Vec::new()).unwrap(),
+            Installed::Done,
+            "prepared and noted"
+        );
+        house.write("extensions.conf", "mine");
+        let ended = if dies {
+            directory = house.open();
+            directory.finish(&house.store).unwrap()
+        } else {
+            directory.carry_out(&house.store, rest, Vec::new())
+        };
+        assert_eq!(ended.unwrap(), Installed::Clash { paths: vec!["extensions.conf".into()] });
+        let visible: Vec<_> = house.files().into_iter().filter(|(path, _)| !path.starts_with('.')).collect();
+        let mut expected = new_files();
+        expected.iter_mut().filter(|(path, _)| path == "extensions.conf").for_each(|(_, text)| *text = "mine".into());
+        assert_eq!(visible, expected, "all but what is somebody's");
+        assert!(directory.finish(&house.store).is_none(), "nothing is half done");
+        let edit = house.commit(&mut directory);
+        assert_eq!(read_version(&house.store, &edit).unwrap().parents, [VersionId(old)], "and so a conflict");
+    }
+}
+
+#[test]
 fn the_same_edit_on_both_sides_is_no_clash() {
     let house = House::new("same");
     let (old, new) = (house.version(&OLD), house.version(&NEW));
