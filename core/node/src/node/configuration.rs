@@ -87,6 +87,8 @@ pub(super) struct Room {
     pub changes: Vec<Delta>,
     /// What the folder was made from; `None` until the shell has told.
     holds: Option<Option<Version>>,
+    /// The shell has looked at the folder in this life; until then nobody knows whether it is still as it was refused.
+    looked: bool,
     /// What the PBX runs.
     loaded: Option<VersionId>,
     pub edit: Option<Edit>,
@@ -136,6 +138,7 @@ impl Room {
             known: Known::default(),
             changes: Vec::new(),
             holds: None,
+            looked: false,
             loaded: None,
             edit: None,
             lineage: Vec::new(),
@@ -253,6 +256,7 @@ impl Node {
             return self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
         }
         let room = &mut self.room;
+        room.looked = true;
         if room.holds.is_none() {
             room.holds = Some(None);
         }
@@ -280,6 +284,7 @@ impl Node {
     }
 
     fn unchanged(&mut self, now: Now, asked_by: Option<u64>) {
+        self.room.looked = true;
         if self.room.holds.as_ref().is_some_and(Option::is_some) {
             self.room.edit = None;
             self.room.lineage.clear();

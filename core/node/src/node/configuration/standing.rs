@@ -103,7 +103,7 @@ impl Node {
         let folder = self.room.folder().map(|(_, version)| version.manifest);
         let same = |refused: &&Refused| folder == Some(refused.manifest);
         let stays = told.filter(same).is_some() && !self.room.forgiven;
-        (told.is_some() && !stays).then_some(None)
+        (told.is_some() && !stays && self.room.looked).then_some(None)
     }
 
     pub(super) fn tell_refused(&mut self, now: Now) {

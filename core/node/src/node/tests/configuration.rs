@@ -45,6 +45,16 @@ impl Alone {
 
     /// The folder has one file with this text.
     fn edited(&mut self, text: &str, parents: &[VersionId], asked_by: Option<u64>) -> VersionId {
+        self.edited_with(text, parents, asked_by, Vec::new())
+    }
+
+    fn edited_with(
+        &mut self,
+        text: &str,
+        parents: &[VersionId],
+        asked_by: Option<u64>,
+        problems: Vec<String>,
+    ) -> VersionId {
         self.now.local += Duration::from_millis(5);
         let (content, bytes) = (self.put(text.into()), text.len() as u64);
         let mut set = Set::default();
@@ -63,7 +73,7 @@ impl Alone {
         };
         self.put(version.encode());
         let id = version.id();
-        self.step(Event::Files(FilesEvent::Edited { version, problems: Vec::new(), asked_by }));
+        self.step(Event::Files(FilesEvent::Edited { version, problems, asked_by }));
         id
     }
 
@@ -123,6 +133,23 @@ impl Alone {
         })
     }
 
+    /// The daemon dies, and the next one has what the disk has: a folder that was made this version.
+    fn restart(&mut self, holds: VersionId) {
+        let log = self.node.log.clone();
+        let fresh = node_with(0, 0, self.now, Level::OWN, Durable::default(), 1);
+        let recovered = Recovered { log, ..Recovered::default() };
+        self.node = Node::new(fresh.settings, configuration(), recovered, Random::from_number(1), self.now);
+        self.step(Event::Timeout);
+        let version = Version::decode(&self.contents[&holds.0]).unwrap();
+        self.step(Event::Files(FilesEvent::Holds { version: Some(version) }));
+    }
+
+    /// How many nodes' folders are refused, as an operator sees it.
+    fn refused(&mut self) -> usize {
+        let Answer::Config(told) = self.ask(ConfigRequest::Status) else { panic!("no status") };
+        told.line.refused.len()
+    }
+
     fn ask(&mut self, request: ConfigRequest) -> Answer {
         self.now.local += Duration::from_millis(5);
         self.step(Event::Asked { number: 9, operator: Operator::Config(request) });
@@ -162,15 +189,22 @@ fn a_folder_is_changed_only_when_the_entry_is_as_safe_as_what_phones_are_told() 
 fn what_the_log_says_is_there_after_a_restart() {
     let mut alone = Alone::new();
     let first = alone.edited("one", &[], None);
-    let log = alone.node.log.clone();
-    let fresh = node_with(0, 0, alone.now, Level::OWN, Durable::default(), 1);
-    let recovered = Recovered { log, ..Recovered::default() };
-    alone.node = Node::new(fresh.settings, configuration(), recovered, Random::from_number(1), alone.now);
-    alone.step(Event::Timeout);
-    let version = Version::decode(&alone.contents[&first.0]).unwrap();
-    alone.step(Event::Files(FilesEvent::Holds { version: Some(version) }));
+    alone.restart(first);
     alone.step(Event::Files(FilesEvent::Unchanged { asked_by: None }));
     assert_eq!(alone.installed, [first], "it is there already");
     let Answer::Config(told) = alone.ask(ConfigRequest::Status) else { panic!("no status") };
     assert_eq!((told.line.head, told.line.runs_head), (Some(first.to_string()), true));
+}
+
+#[test]
+fn what_was_refused_stays_so_until_the_folder_was_looked_at_again() {
+    let mut alone = Alone::new();
+    let first = alone.edited("one", &[], None);
+    alone.edited_with("tow", &[first], None, vec!["sip.conf:1: error: what is `tow`?".into()]);
+    assert_eq!(alone.refused(), 1);
+    alone.restart(first);
+    assert_eq!(alone.refused(), 1, "nobody has looked");
+    alone.now.local += Duration::from_secs(10);
+    alone.step(Event::Files(FilesEvent::Unchanged { asked_by: None }));
+    assert_eq!(alone.refused(), 0, "it is as it was made");
 }
