@@ -93,6 +93,7 @@ pub struct Checks {
     had_split: bool,
     /// Both machines have lost their power, and with it what they had said last.
     had_blackout: bool,
+    registered: blackout::Registered,
     /// Longest silences that were heard around faults, for the summary.
     pub silences_us: Vec<(FaultKind, u64)>,
 }
@@ -113,6 +114,7 @@ impl Checks {
             halves: None,
             had_split: false,
             had_blackout: false,
+            registered: blackout::Registered::default(),
             silences_us: Vec::new(),
         }
     }
@@ -156,7 +158,7 @@ impl Checks {
     pub fn event(&mut self, now_us: u64, phone: usize, seen: &Phone, event: &PhoneEvent) {
         match event {
             PhoneEvent::State { call, state } => self.state(now_us, phone, seen, *call, *state),
-            PhoneEvent::Violation(violation) if self.is_excused(violation) => {}
+            PhoneEvent::Violation(violation) if self.is_excused(phone, violation) => {}
             PhoneEvent::Violation(violation) => {
                 let text = format!("phone {} was misused: {violation}", self.name(phone));
                 self.fail(now_us, "violation", text);
@@ -169,12 +171,13 @@ impl Checks {
             PhoneEvent::Final { call: Some(call), method, status } => {
                 self.final_status(now_us, phone, *call, *method, *status);
             }
-            PhoneEvent::Final { call: None, .. } | PhoneEvent::Registered { .. } | PhoneEvent::Unregistered => {}
+            PhoneEvent::Registered { .. } => self.registered.again(now_us, phone),
+            PhoneEvent::Final { call: None, .. } | PhoneEvent::Unregistered => {}
         }
     }
 
-    fn is_excused(&self, violation: &Violation) -> bool {
-        is_harmless(violation) || self.is_of_a_split(violation) || self.is_of_blackout(violation)
+    fn is_excused(&self, phone: usize, violation: &Violation) -> bool {
+        is_harmless(violation) || self.is_of_a_split(violation) || self.is_of_blackout(phone, violation)
     }
 
     fn state(&mut self, now_us: u64, phone: usize, seen: &Phone, key: CallKey, state: CallState) {

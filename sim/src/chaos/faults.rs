@@ -173,7 +173,8 @@ impl Faults {
         let Some(trouble) = self.choice.get(chosen).copied() else { return self.next_us = u64::MAX };
         // What both sides do alone is merged only by programs that both know how.
         let older = world.machines.iter().any(|of| of.level < Level::OWN);
-        let trouble = if older && trouble == Trouble::Split { Trouble::SwitchOver } else { trouble };
+        let apart = matches!(trouble, Trouble::Split | Trouble::PowerBoth);
+        let trouble = if older && apart { Trouble::SwitchOver } else { trouble };
         // A clock that is twenty minutes wrong makes registrations end by as much, which nobody can help.
         let trouble =
             if trouble == Trouble::PowerBoth && world.has_wrong_clock() { Trouble::SwitchOver } else { trouble };

@@ -52,7 +52,7 @@ impl Checks {
         if !phone.state().is_over() {
             self.fail(now_us, "stuck", format!("phone {name} is still {:?}", phone.state()));
         }
-        let harmful = |violation: &&phone::Violation| !self.is_excused(violation);
+        let harmful = |violation: &&phone::Violation| !self.is_excused(index, violation);
         if let Some(violation) = phone.violations().iter().find(harmful) {
             self.fail(now_us, "violation", format!("phone {name} was misused: {violation}"));
         }

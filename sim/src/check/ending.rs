@@ -51,7 +51,7 @@ impl Checks {
         match status {
             486 => self.refused_since(at) || declined,
             // The dialplan goes on after Dial's timeout and hangs up.
-            480 => rang_out,
+            480 => rang_out || conversation.callee().phone.is_some_and(|phone| self.registered.is_unsynced(phone)),
             // Given up while the challenge was on its way: no second attempt was made.
             401 => conversation.caller().gave_up_us.is_some(),
             404 => conversation.callee().phone.is_none(),
