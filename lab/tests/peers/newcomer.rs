@@ -112,7 +112,7 @@ fn newcomer_breaks_sip_conf_under_a_node_that_runs_and_one_that_starts() {
     fs::write(&file, good).expect("a file");
     lab.nodes[0].start().expect("a node");
     lab.wait_protected();
-    tells(&tandem(&["reload", "--state-dir", &state]), 0, &["loaded"]);
+    tells(&tandem(&["reload", "--state-dir", &state]), 0, &["is live"]);
 }
 
 #[test]
