@@ -125,7 +125,7 @@ fn what_cannot_be_drilled_is_refused() {
 fn an_ordinary_user_drills_all_but_the_disks() {
     let names = |is_user| arguments(&[]).faults(is_user).iter().map(|fault| fault.name()).collect::<BTreeSet<_>>();
     let missing: Vec<_> = names(false).difference(&names(true)).copied().collect();
-    assert_eq!(missing, ["disk-full", "power", "slow-disk"]);
+    assert_eq!(missing, ["disk-full", "power", "power-both", "slow-disk"]);
 }
 
 #[test]
