@@ -228,6 +228,7 @@ impl Node {
     /// One step: the only door to the node.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         self.trigger = cause::Trigger::of(&event);
+        self.room.touched = !configuration::is_traffic(&event);
         if !matches!(event, Event::Peer { .. } | Event::Farewell { .. } | Event::Witness { .. } | Event::Timeout) {
             self.watch_lapse(now);
         }
@@ -354,7 +355,9 @@ impl Node {
 
     /// The end of every step: its changes go into the log, its words wait for the log, the peer is told.
     fn finish(&mut self, now: Now) {
-        self.drive_configuration(now);
+        if self.configuration_is_due(now) {
+            self.drive_configuration(now);
+        }
         if self.cluster.role() == Role::Active {
             self.append_changes(now);
         }

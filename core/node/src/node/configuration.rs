@@ -26,16 +26,19 @@ use crate::action::{Action, Tell};
 use crate::event::Now;
 use crate::files::{FilesAction, FilesEvent};
 use asking::Waiting;
+use due::Surroundings;
 use fetching::Gathering;
 use judging::{Judging, Made};
 
 pub(super) mod asking;
+mod due;
 mod fetching;
 mod judging;
 pub(super) mod known;
 mod running;
 mod standing;
 
+pub(super) use due::is_traffic;
 pub(super) use known::{Known, Refused, kind};
 
 /// The level that objects of files and of the configuration came with.
@@ -85,8 +88,8 @@ pub(super) struct Room {
     pub known: Known,
     /// To be appended to the log with this step.
     pub changes: Vec<Delta>,
-    /// What the folder was made from; `None` until the shell has told.
-    holds: Option<Option<Version>>,
+    /// What the folder was made from, and its identity; `None` until the shell has told.
+    holds: Option<Option<(VersionId, Version)>>,
     /// The shell has looked at the folder in this life; until then nobody knows whether it is still as it was refused.
     looked: bool,
     /// What the PBX runs.
@@ -107,7 +110,7 @@ pub(super) struct Room {
     checking: Option<(VersionId, LocalTime)>,
     checked: Option<(VersionId, Vec<String>)>,
     /// As standby: the active node wants us to have it.
-    fetch: Option<Version>,
+    fetch: Option<(VersionId, Version)>,
     proposed_at: Option<LocalTime>,
     refusal_told_at: Option<LocalTime>,
     /// An operator wants another look at what did not check.
@@ -129,6 +132,11 @@ pub(super) struct Room {
     rests_until: Option<LocalTime>,
     /// The next step has something to do, whatever it begins with.
     stirred: bool,
+    /// This step began with something that may concern it.
+    pub touched: bool,
+    /// As they were when it was looked after last.
+    surroundings: Option<Surroundings>,
+    driven_at: LocalTime,
     trouble: Option<String>,
 }
 
@@ -167,6 +175,9 @@ impl Room {
             kept: Vec::new(),
             rests_until: None,
             stirred: false,
+            touched: false,
+            surroundings: None,
+            driven_at: LocalTime::ZERO,
             trouble: None,
         }
     }
@@ -175,12 +186,12 @@ impl Room {
     fn folder(&self) -> Option<(VersionId, &Version)> {
         match &self.edit {
             Some(edit) => Some((edit.id, &edit.version)),
-            None => self.holds.as_ref()?.as_ref().map(|version| (version.id(), version)),
+            None => self.holds.as_ref()?.as_ref().map(|(id, version)| (*id, version)),
         }
     }
 
     fn holds_id(&self) -> Option<VersionId> {
-        self.holds.as_ref()?.as_ref().map(Version::id)
+        self.holds.as_ref()?.as_ref().map(|(id, _)| *id)
     }
 
     /// The head has what this version has, or follows from it.
@@ -244,9 +255,9 @@ impl Node {
             FilesEvent::Edited { version, problems, asked_by } => self.edited(now, version, problems, asked_by),
             FilesEvent::Unchanged { asked_by } => self.unchanged(now, asked_by),
             FilesEvent::Holds { version } => {
-                self.room.loaded = version.as_ref().map(Version::id);
+                self.room.holds = Some(version.map(|version| (version.id(), version)));
+                self.room.loaded = self.room.holds_id();
                 self.room.put.extend(self.room.loaded);
-                self.room.holds = Some(version);
             }
         }
     }
@@ -306,13 +317,13 @@ impl Node {
         }
     }
 
-    /// At the end of each step, before its changes go into the log: whatever is missing is asked for.
+    /// At the end of a step that it is due in, before its changes go into the log: whatever is missing is asked for.
     pub(super) fn drive_configuration(&mut self, now: Now) {
         if self.room.known.refresh(self.log.store()) {
             // What follows from it may be proposed otherwise now.
             self.room.proposed_at = None;
         }
-        self.room.stirred = false;
+        (self.room.stirred, self.room.touched) = (false, false);
         self.notice_conversation();
         let over = |until: LocalTime| until <= now.local;
         let room = &mut self.room;
@@ -336,12 +347,13 @@ impl Node {
         if self.cluster.role() != Role::Active {
             self.room.changes.clear();
         }
+        self.room.surroundings = Some(self.surroundings());
+        self.room.driven_at = now.local;
     }
 
     /// What was said in an earlier conversation may be lost.
     fn notice_conversation(&mut self) {
-        let restarts = self.peering.as_ref().map_or(0, replication::Peering::restarts);
-        let conversation = (self.peering_with, restarts);
+        let conversation = self.conversation();
         if std::mem::replace(&mut self.room.conversation, conversation) == conversation {
             return;
         }
@@ -366,28 +378,6 @@ impl Node {
         let room = &mut self.room;
         (room.running, room.proposed_at, room.refusal_told_at, room.runs_told) = (None, None, None, None);
         (room.proposal, room.fetch) = (None, None);
-    }
-
-    pub(super) fn configuration_deadline(&self, now_due: Option<LocalTime>) -> Option<LocalTime> {
-        let room = &self.room;
-        if room.stirred {
-            return Some(LocalTime::ZERO);
-        }
-        let shares = self.shares_configuration();
-        let again = |at: Option<LocalTime>, wants: bool| at.filter(|_| wants).map(|at| at + AGAIN);
-        let times = [
-            now_due,
-            room.transfer.deadline(self.ships()),
-            room.gathering.as_ref().and_then(Gathering::deadline).filter(|_| shares),
-            room.judging.as_ref().and_then(Judging::deadline).filter(|_| shares),
-            again(room.proposed_at, shares && self.may_propose() && self.is_to_propose()),
-            again(room.refusal_told_at, shares && self.may_tell_refused() && self.refusal_to_tell().is_some()),
-            room.rests_until,
-            room.running.filter(|_| shares).map(|running| running.until),
-            room.checking.map(|(_, until)| until),
-            room.waiting.iter().map(|waiting| waiting.until).min(),
-        ];
-        times.into_iter().flatten().min()
     }
 
     /// Whether each node has what it is to run; the other one is told.
@@ -423,7 +413,7 @@ impl Node {
         versions.extend(room.holds_id());
         versions.extend(room.folder().map(|(id, _)| id));
         versions.extend(room.judging.as_ref().map(Judging::id));
-        versions.extend(room.fetch.as_ref().map(Version::id));
+        versions.extend(room.fetch.as_ref().map(|(id, _)| *id));
         versions.extend(room.gathering.as_ref().map(Gathering::id));
         if versions.iter().ne(&room.kept) {
             let versions: Vec<VersionId> = versions.into_iter().collect();

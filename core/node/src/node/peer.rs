@@ -243,6 +243,7 @@ impl Node {
     }
 
     fn note(&mut self, now: Now, bytes: &[u8]) {
+        self.room.touched = true;
         match minicbor::decode::<Note>(bytes) {
             Ok(Note::RecordsStored(identities)) => self.records_stored_there(identities),
             Ok(Note::SwitchOver) => {

@@ -48,11 +48,12 @@ impl Node {
     /// What is to be here next.
     fn to_gather(&self) -> Option<(VersionId, Version)> {
         let room = &self.room;
-        let judged = room.judging.as_ref().filter(|judging| judging.gathers()).map(|judging| judging.version());
-        let fetched = room.fetch.as_ref();
+        let judged = room.judging.as_ref().filter(|judging| judging.gathers());
+        let judged = judged.map(|judging| (judging.id(), judging.version()));
+        let fetched = room.fetch.as_ref().map(|(id, version)| (*id, version));
         let lacks = |id: &VersionId| !room.whole.contains(id);
-        let urgent = judged.or(fetched).map(|version| (version.id(), version.clone())).filter(|(id, _)| lacks(id));
-        let head = || room.known.head_version().map(|(id, version)| (id, version.clone())).filter(|(id, _)| lacks(id));
+        let urgent = judged.or(fetched).filter(|(id, _)| lacks(id)).map(|(id, version)| (id, version.clone()));
+        let head = || room.known.head_version().filter(|(id, _)| lacks(id)).map(|(id, version)| (id, version.clone()));
         let history = || {
             // The newest first, and a conflict's other side is among them.
             let mut lacking: Vec<_> = room.known.history.iter().filter(|(id, _)| lacks(id)).collect();
@@ -116,7 +117,7 @@ impl Node {
             }
             Progress::Lacking | Progress::Malformed => {
                 let urgent = room.known.head == Some(id)
-                    || room.fetch.as_ref().is_some_and(|version| version.id() == id)
+                    || room.fetch.as_ref().is_some_and(|(fetched, _)| *fetched == id)
                     || room.judging.as_ref().is_some_and(|judging| judging.id() == id);
                 if urgent {
                     gathering.again_at.get_or_insert(now.local + AGAIN);

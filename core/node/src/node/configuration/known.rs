@@ -92,13 +92,17 @@ pub(in crate::node) struct Known {
 }
 
 impl Known {
+    /// The log has changed since it was read.
+    pub fn is_stale(&self, store: &Store) -> bool {
+        self.seen != checksums(store)
+    }
+
     /// Reads the log again if it has changed. True when it had.
     pub fn refresh(&mut self, store: &Store) -> bool {
-        let seen = [kind::FILE, kind::CONFIGURATION].map(|kind| store.checksum(kind));
-        if seen == self.seen {
+        if !self.is_stale(store) {
             return false;
         }
-        *self = Self { seen, ..Self::default() };
+        *self = Self { seen: checksums(store), ..Self::default() };
         for (key, value) in store.of_kind(kind::FILE) {
             self.read_file(&key.id, value);
         }
@@ -174,6 +178,10 @@ impl Known {
         let many = (self.history.len() + 1).saturating_sub(HISTORY_MAX);
         oldest.into_iter().take(many).map(|(_, id)| id).collect()
     }
+}
+
+fn checksums(store: &Store) -> [Checksum; 2] {
+    [kind::FILE, kind::CONFIGURATION].map(|kind| store.checksum(kind))
 }
 
 pub(super) fn set_head(version: VersionId) -> Delta {

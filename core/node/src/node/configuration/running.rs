@@ -75,7 +75,7 @@ impl Node {
         match failed {
             None if install => {
                 if let Some(made) = self.room.known.version(version).cloned() {
-                    self.room.holds = Some(Some(made));
+                    self.room.holds = Some(Some((version, made)));
                     self.room.edit = None;
                     self.room.lineage.clear();
                 }

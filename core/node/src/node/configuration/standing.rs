@@ -64,14 +64,15 @@ impl Node {
             return;
         }
         let Ok(version) = Version::decode(bytes) else { return };
-        if self.room.fetch.as_ref() != Some(&version) {
+        let id = version.id();
+        if self.room.fetch.as_ref().is_none_or(|(known, _)| *known != id) {
             self.room.checked = None;
-            self.room.fetch = Some(version);
+            self.room.fetch = Some((id, version));
         }
     }
 
     fn drive_fetch(&mut self, now: Now) {
-        let Some(id) = self.room.fetch.as_ref().map(Version::id) else { return };
+        let Some(id) = self.room.fetch.as_ref().map(|(id, _)| *id) else { return };
         if !self.room.whole.contains(&id) {
             return;
         }
