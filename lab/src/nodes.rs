@@ -358,6 +358,20 @@ impl Node {
     }
 }
 
+/// The end of a test: the nodes' last words if it failed, and their files unless `TANDEM_KEEP` is set.
+pub fn put_away(nodes: &mut Vec<Node>, directory: &Path) {
+    if thread::panicking() {
+        for node in nodes.iter() {
+            eprintln!("node {} said:\n{}", node.name, node.log_tail(30));
+        }
+    }
+    nodes.clear();
+    if std::env::var_os("TANDEM_KEEP").is_none() {
+        // Somebody may still write there; what cannot be removed now is the temporary directory's business.
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop();

@@ -1,13 +1,12 @@
 //! A network that falls in two, with calls of every kind in both halves, heals, and a node that dies at any action between
 //! the heal and the merge.
 
-use node::base::Level;
 use phone::{AnswerPolicy, PhoneCommand};
 
 use crate::exhaustive::{self, Death, Outcome, Report};
 use crate::handset::HandsetPlan;
 use crate::planted::Plant;
-use crate::world::{CrashPoint, Plan, StorePlan, World};
+use crate::world::{CrashPoint, Plan, World};
 
 /// The phones of one half, the other one's follow: two who talk all the time, two of whom one rings when the network
 /// falls apart, and two who call each other while it is.
@@ -37,21 +36,7 @@ fn plan(seed: u64) -> Plan {
         let answer = if answers { AnswerPolicy::after(RINGS_MS) } else { AnswerPolicy::never() };
         HandsetPlan { answer, register_every_s: 300 }
     };
-    Plan {
-        seed,
-        phones: (0..2 * PHONES).map(phone).collect(),
-        links: 1,
-        audio_us: 20_000,
-        ring_s: DIAL_S,
-        qualify: false,
-        levels: [Level::OWN; 2],
-        witness: None,
-        fencing: false,
-        files: false,
-        store: StorePlan::Own,
-        store_fails: false,
-        trace: false,
-    }
+    Plan::plain(seed, (0..2 * PHONES).map(phone).collect(), DIAL_S)
 }
 
 /// The two phones of a pair in one half.

@@ -1,12 +1,11 @@
 //! The ten reference calls of the exhaustive run, told as what people do, and what must work after any fault.
 
-use node::base::Level;
 use phone::{AnswerPolicy, PhoneCommand};
 
 use crate::exhaustive::Death;
 use crate::handset::HandsetPlan;
 use crate::network::{QUIET, Quality};
-use crate::world::{Loss, Plan, StorePlan, World};
+use crate::world::{Loss, Plan, World};
 
 /// Who is who. The callees ring for a while before they pick up, so that a fault may come while they ring.
 const CALLER: usize = 0;
@@ -85,28 +84,15 @@ impl Reference {
     pub fn plan(self, seed: u64) -> Plan {
         let phone = |answer, register_every_s| HandsetPlan { answer, register_every_s };
         let often_s = if self == Self::RegisterRefresh { 3 } else { 300 };
-        Plan {
-            seed,
-            phones: vec![
-                phone(AnswerPolicy::never(), often_s),
-                phone(AnswerPolicy::after(RINGS_MS), 300),
-                phone(AnswerPolicy::never(), 300),
-                phone(AnswerPolicy::after(RINGS_MS), 300),
-                phone(AnswerPolicy::busy(), 300),
-                phone(AnswerPolicy::never(), 300),
-            ],
-            links: 1,
-            audio_us: 20_000,
-            ring_s: DIAL_S,
-            qualify: false,
-            levels: [Level::OWN; 2],
-            witness: None,
-            fencing: false,
-            files: false,
-            store: StorePlan::Own,
-            store_fails: false,
-            trace: false,
-        }
+        let phones = vec![
+            phone(AnswerPolicy::never(), often_s),
+            phone(AnswerPolicy::after(RINGS_MS), 300),
+            phone(AnswerPolicy::never(), 300),
+            phone(AnswerPolicy::after(RINGS_MS), 300),
+            phone(AnswerPolicy::busy(), 300),
+            phone(AnswerPolicy::never(), 300),
+        ];
+        Plan::plain(seed, phones, DIAL_S)
     }
 
     /// Before the part in which the node dies.

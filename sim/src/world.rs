@@ -80,6 +80,27 @@ pub struct Plan {
     pub trace: bool,
 }
 
+impl Plan {
+    /// A protected pair with these phones, a Dial timeout of so many seconds, and nothing special.
+    pub fn plain(seed: u64, phones: Vec<HandsetPlan>, ring_s: u64) -> Self {
+        Self {
+            seed,
+            phones,
+            links: 1,
+            audio_us: 20_000,
+            ring_s,
+            qualify: false,
+            levels: [Level::OWN; 2],
+            witness: None,
+            fencing: false,
+            files: false,
+            store: StorePlan::Own,
+            store_fails: false,
+            trace: false,
+        }
+    }
+}
+
 pub struct World {
     pub now_us: u64,
     pub(crate) queue: Queue,

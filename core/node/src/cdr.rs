@@ -38,6 +38,32 @@ pub struct CdrRow {
     pub stored_us: u64,
 }
 
+impl CdrRow {
+    /// The columns that people are shown, in their order.
+    pub const COLUMNS: [&str; 20] = [
+        "calldate",
+        "clid",
+        "src",
+        "dst",
+        "dcontext",
+        "channel",
+        "dstchannel",
+        "lastapp",
+        "lastdata",
+        "duration",
+        "billsec",
+        "disposition",
+        "amaflags",
+        "accountcode",
+        "uniqueid",
+        "userfield",
+        "identity",
+        "start",
+        "answer",
+        "end",
+    ];
+}
+
 /// Some of the calls, counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CdrTotal {

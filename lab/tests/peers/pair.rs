@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tandem_lab::LabError;
 use tandem_lab::netns::{Host, Network};
-use tandem_lab::nodes::{CallRow, Node, SERVICE, Status, make_key};
+use tandem_lab::nodes::{CallRow, Node, SERVICE, Status, make_key, put_away};
 
 const NODE_A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const NODE_B: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 12);
@@ -196,16 +196,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if thread::panicking() {
-            for node in &self.nodes {
-                eprintln!("node {} said:\n{}", node.name, node.log_tail(30));
-            }
-        }
-        self.nodes.clear();
-        if std::env::var_os("TANDEM_KEEP").is_none() {
-            // Files that cannot be removed now are the temporary directory's business.
-            let _ = std::fs::remove_dir_all(&self.directory);
-        }
+        put_away(&mut self.nodes, &self.directory);
     }
 }
 

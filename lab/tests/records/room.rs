@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use phone::{CallState, PhoneCommand};
 use tandem_lab::netns::{Host, Network};
-use tandem_lab::nodes::{ECHO_NUMBER, Node, SERVICE, Status, make_key};
+use tandem_lab::nodes::{ECHO_NUMBER, Node, SERVICE, Status, make_key, put_away};
 use tandem_lab::phones::{Account, Driver, Phones, SIP_PORT};
 use tandem_lab::stores::{PASSWORD, Server};
 use tandem_lab::{ExpectedCall, compare_records};
@@ -242,16 +242,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if thread::panicking() {
-            for node in &self.nodes {
-                eprintln!("node {} said:\n{}", node.name, node.log_tail(30));
-            }
-        }
-        self.nodes.clear();
-        if std::env::var_os("TANDEM_KEEP").is_none() {
-            // Servers may still write there; what cannot be removed is the temporary directory's business.
-            let _ = fs::remove_dir_all(&self.directory);
-        }
+        put_away(&mut self.nodes, &self.directory);
     }
 }
 

@@ -10,29 +10,6 @@ use crate::human::table::{Align, Table, printable};
 #[cfg(test)]
 mod tests;
 
-const COLUMNS: [&str; 20] = [
-    "calldate",
-    "clid",
-    "src",
-    "dst",
-    "dcontext",
-    "channel",
-    "dstchannel",
-    "lastapp",
-    "lastdata",
-    "duration",
-    "billsec",
-    "disposition",
-    "amaflags",
-    "accountcode",
-    "uniqueid",
-    "userfield",
-    "identity",
-    "start",
-    "answer",
-    "end",
-];
-
 /// Prints `rows` in their order. With `colours`, the table's head stands out.
 pub fn print(rows: &[CdrRow], format: CdrFormat, colours: bool, out: &mut impl Write) -> io::Result<()> {
     match format {
@@ -42,7 +19,7 @@ pub fn print(rows: &[CdrRow], format: CdrFormat, colours: bool, out: &mut impl W
             writeln!(out)
         }
         CdrFormat::Csv => {
-            writeln!(out, "{}", COLUMNS.join(","))?;
+            writeln!(out, "{}", CdrRow::COLUMNS.join(","))?;
             rows.iter().try_for_each(|row| csv(row, out))
         }
     }
@@ -51,7 +28,7 @@ pub fn print(rows: &[CdrRow], format: CdrFormat, colours: bool, out: &mut impl W
 /// What comes before the first row of a list that goes on.
 pub fn print_head(format: CdrFormat, out: &mut impl Write) -> io::Result<()> {
     match format {
-        CdrFormat::Csv => writeln!(out, "{}", COLUMNS.join(",")),
+        CdrFormat::Csv => writeln!(out, "{}", CdrRow::COLUMNS.join(",")),
         CdrFormat::Human | CdrFormat::Json => Ok(()),
     }
 }
@@ -157,8 +134,8 @@ fn csv(row: &CdrRow, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", fields.join(","))
 }
 
-/// In the order of `COLUMNS`.
-fn values(row: &CdrRow) -> [String; COLUMNS.len()] {
+/// In the order of `CdrRow::COLUMNS`.
+fn values(row: &CdrRow) -> [String; CdrRow::COLUMNS.len()] {
     let row = row.clone();
     [
         row.calldate,

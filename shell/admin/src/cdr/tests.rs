@@ -67,7 +67,8 @@ fn json_has_every_column_in_order() {
     let text = printed(&[row()], CdrFormat::Json);
     let read: Vec<CdrRow> = serde_json::from_str(&text).unwrap();
     assert_eq!(read, [row()]);
-    let places: Vec<usize> = COLUMNS.iter().map(|column| text.find(&format!("\"{column}\":")).unwrap()).collect();
+    let places: Vec<usize> =
+        CdrRow::COLUMNS.iter().map(|column| text.find(&format!("\"{column}\":")).unwrap()).collect();
     assert!(places.is_sorted(), "{text}");
     let empty: Vec<CdrRow> = serde_json::from_str(&printed(&[], CdrFormat::Json)).unwrap();
     assert!(empty.is_empty());

@@ -7,37 +7,12 @@ use tokio::runtime::Runtime;
 
 use super::CdrError;
 use super::connection::{Cells, Connection, Dialect, Purpose};
-use super::schema::{Table, quoted};
+use super::schema::{Table, quoted, utc_text};
 use super::target::Target;
 use super::trouble::Trouble;
 
 /// The most rows that one reading returns unless it asks for fewer.
 const ROWS_MAX: u32 = 100_000;
-
-/// The columns of a row, in the order in which `row` takes them.
-const SELECTED: [&str; 21] = [
-    "calldate",
-    "clid",
-    "src",
-    "dst",
-    "dcontext",
-    "channel",
-    "dstchannel",
-    "lastapp",
-    "lastdata",
-    "duration",
-    "billsec",
-    "disposition",
-    "amaflags",
-    "accountcode",
-    "uniqueid",
-    "userfield",
-    "identity",
-    "start",
-    "answer",
-    "end",
-    "stored_us",
-];
 
 /// Which calls are wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,7 +64,9 @@ impl CdrReader {
         let statement = |table: &Table| {
             let mut wanted = Where::new(table, 0);
             wanted.filter(filter);
-            let columns: Vec<String> = SELECTED.iter().map(|name| table.selected(name)).collect();
+            // In the order in which `row` takes them.
+            let columns = CdrRow::COLUMNS.iter().chain(&["stored_us"]);
+            let columns: Vec<String> = columns.map(|name| table.selected(name)).collect();
             let limit = filter.limit.map_or(ROWS_MAX, |limit| limit.min(ROWS_MAX));
             let order = [("calldate", " DESC"), ("start_us", " DESC"), ("identity", "")];
             let order = order.iter().filter_map(|(name, way)| Some(format!("{}{way}", table.plain(name)?)));
@@ -216,10 +193,10 @@ impl<'a> Where<'a> {
     fn filter(&mut self, filter: &CdrFilter) {
         let date = quoted(self.table.dialect, "calldate");
         if let Some(since) = filter.since {
-            self.compare(&format!("{date} >= "), "timestamp", utc_text(since));
+            self.compare(&format!("{date} >= "), "timestamp", utc_text(since, Timestamp::MAX));
         }
         if let Some(until) = filter.until {
-            self.compare(&format!("{date} < "), "timestamp", utc_text(until));
+            self.compare(&format!("{date} < "), "timestamp", utc_text(until, Timestamp::MAX));
         }
         let equal = [
             ("src", &filter.source),
@@ -297,9 +274,4 @@ fn row(cells: Cells) -> CdrRow {
         end: time(next()).unwrap_or_default(),
         stored_us: number(next()),
     }
-}
-
-fn utc_text(time: WallTime) -> String {
-    let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

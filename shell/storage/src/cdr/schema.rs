@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use base::WallTime;
 use jiff::Timestamp;
 use pbx::record::{Moment, Record};
 
@@ -153,7 +154,9 @@ impl Table {
     /// whose character set lacks them.
     pub(super) fn values(&self, record: &Record, stored_us: u64, plain: bool) -> Vec<Option<String>> {
         let micros = |moment: Moment| moment.wall.as_micros().to_string();
-        let start = utc_text(record.started);
+        // A row is worth more than the refusal of a time.
+        let utc = |moment: Moment| utc_text(moment.wall, Timestamp::UNIX_EPOCH);
+        let start = utc(record.started);
         let values: [Option<String>; COLUMNS.len()] = [
             Some(start.clone()),
             Some(record.caller_id.clone()),
@@ -172,8 +175,8 @@ impl Table {
             Some(record.unique_id.clone()),
             Some(String::new()),
             Some(start),
-            record.answered.map(utc_text),
-            record.ended.map(utc_text),
+            record.answered.map(utc),
+            record.ended.map(utc),
             Some(micros(record.started)),
             record.answered.map(micros),
             record.ended.map(micros),
@@ -254,10 +257,11 @@ fn fitting(dialect: Dialect, text: &str, width: usize, plain: bool) -> String {
     text.chars().filter(holds).map(letter).take(width).collect()
 }
 
-fn utc_text(moment: Moment) -> String {
-    let micros = i64::try_from(moment.wall.as_micros()).unwrap_or_default();
-    // A time that no calendar has becomes the epoch: the row is worth more than the refusal.
-    Timestamp::from_microsecond(micros).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S").to_string()
+/// As stores have it: UTC, in whole seconds. A time that no calendar has becomes `beyond`.
+pub(super) fn utc_text(time: WallTime, beyond: Timestamp) -> String {
+    let micros = i64::try_from(time.as_micros()).ok();
+    let time = micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()).unwrap_or(beyond);
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn sort_of(dialect: Dialect, holds: Holds) -> &'static str {

@@ -6,26 +6,14 @@ use phone::AnswerPolicy;
 
 use super::*;
 use crate::handset::HandsetPlan;
-use crate::world::{Plan, StorePlan};
+use crate::world::Plan;
 
 const SECOND_US: u64 = 1_000_000;
 
 fn plan(levels: [Level; 2]) -> Plan {
-    Plan {
-        seed: 5,
-        phones: vec![HandsetPlan { answer: AnswerPolicy::never(), register_every_s: 60 }; 2],
-        links: 1,
-        audio_us: 100_000,
-        ring_s: 25,
-        qualify: false,
-        levels,
-        witness: None,
-        fencing: false,
-        files: true,
-        store: StorePlan::Own,
-        store_fails: false,
-        trace: std::env::var_os("TRACE").is_some(),
-    }
+    let phones = vec![HandsetPlan { answer: AnswerPolicy::never(), register_every_s: 60 }; 2];
+    let trace = std::env::var_os("TRACE").is_some();
+    Plan { audio_us: 100_000, levels, files: true, trace, ..Plan::plain(5, phones, 25) }
 }
 
 /// A protected pair, the first node active, whose folders are equal and a version.
