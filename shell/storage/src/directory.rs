@@ -311,10 +311,14 @@ pub fn read_manifest(store: &ContentStore, version: &Hash) -> Result<Manifest, D
 pub fn read_set(store: &ContentStore, version: &Hash) -> Result<Set, DirectoryError> {
     let mut set = Set::default();
     for page in &read_manifest(store, version)?.pages {
-        let page = Page::decode(&store.read(page)?).map_err(wrong(version))?;
-        set.put_page(page).map_err(wrong(version))?;
+        set.put_page(read_page(store, version, page)?).map_err(wrong(version))?;
     }
     Ok(set)
+}
+
+/// One of a version's pages.
+pub fn read_page(store: &ContentStore, version: &Hash, page: &Hash) -> Result<Page, DirectoryError> {
+    Page::decode(&store.read(page)?).map_err(wrong(version))
 }
 
 fn wrong(version: &Hash) -> impl Fn(FilesError) -> DirectoryError {

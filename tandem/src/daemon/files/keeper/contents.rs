@@ -1,13 +1,14 @@
 //! Owns the contents' comings and goings: what the peer and the node ask for, and what nobody needs any more.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use admin::events::Teller;
 use node::FilesEvent;
 use node::replication::content::Hash;
 use storage::content::{ContentError, ContentStore};
-use storage::directory::{DirectoryError, read_manifest, read_set, read_version};
+use storage::directory::{DirectoryError, read_manifest, read_page, read_version};
 
 use super::{Keeper, READ_VERSION};
 
@@ -59,8 +60,9 @@ impl Keeper {
         self.looked[0].clear();
         let note = self.directory.note();
         let own = [note.installed, note.installing, note.over, note.runs, note.edited].into_iter().flatten();
+        let mut pages = BTreeMap::new();
         for version in self.wanted.iter().copied().chain(own).collect::<Vec<_>>() {
-            match reachable(&self.store, version) {
+            match reachable(&self.store, version, &mut pages) {
                 Ok(contents) => wanted.extend(contents),
                 // Not all of an old version's contents have to be here.
                 Err(DirectoryError::Content(ContentError::Absent { .. })) => {}
@@ -74,12 +76,26 @@ impl Keeper {
     }
 }
 
+/// The contents that pages name. Versions share nearly all of theirs, which are read once.
+pub(super) type Pages = BTreeMap<Hash, Vec<Hash>>;
+
 /// Everything that a version is made of.
-fn reachable(store: &ContentStore, version: Hash) -> Result<BTreeSet<Hash>, DirectoryError> {
-    let mut reached = BTreeSet::from([version]);
-    let manifest = read_version(store, &version)?.manifest;
-    reached.insert(manifest);
-    reached.extend(read_manifest(store, &version)?.pages);
-    reached.extend(read_set(store, &version)?.iter().map(|entry| entry.content));
+pub(super) fn reachable(
+    store: &ContentStore,
+    version: Hash,
+    pages: &mut Pages,
+) -> Result<BTreeSet<Hash>, DirectoryError> {
+    let mut reached = BTreeSet::from([version, read_version(store, &version)?.manifest]);
+    for page in read_manifest(store, &version)?.pages {
+        let contents = match pages.entry(page) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let read = read_page(store, &version, &page)?;
+                free.insert(read.entries.into_iter().map(|entry| entry.content).collect())
+            }
+        };
+        reached.insert(page);
+        reached.extend(contents.iter());
+    }
     Ok(reached)
 }

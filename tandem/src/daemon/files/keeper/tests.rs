@@ -187,3 +187,22 @@ fn contents_come_and_go_in_parts() {
     let absent = house.act(&mut keeper, FilesAction::Read { content: Hash::default(), offset: 0, length: 3 });
     assert!(matches!(absent.as_slice(), [Event::Files(FilesEvent::Read { bytes: None, .. })]));
 }
+
+#[test]
+fn a_version_reaches_all_that_it_is_made_of() {
+    let house = House::new("reach");
+    let (mut keeper, first) = house.begun();
+    house.write("more.conf", "more");
+    let (second, _) = edited(&house.look(&mut keeper)).expect("an edit");
+    let mut pages = contents::Pages::new();
+    for (version, files) in [(first, 2), (second.id(), 3)] {
+        let version = version.0;
+        let set = read_set(&keeper.store, &version).unwrap();
+        assert_eq!(set.len(), files);
+        let mut expected: BTreeSet<Hash> = set.iter().map(|entry| entry.content).collect();
+        let manifest = storage::directory::read_manifest(&keeper.store, &version).unwrap();
+        expected.extend([version, manifest.hash()]);
+        expected.extend(manifest.pages);
+        assert_eq!(contents::reachable(&keeper.store, version, &mut pages).unwrap(), expected);
+    }
+}
