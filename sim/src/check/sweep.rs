@@ -34,7 +34,10 @@ impl Checks {
             // Nobody sends a lost 180 again.
             let rung = conversation.callee().ringing_us;
             let told_us = if rung.is_some_and(|rung| rung < lossy_until_us) { u64::MAX / 2 } else { told_us };
-            let what = stuck(conversation, now_us, prompt_us, told_us, ring_us)?;
+            // A caller sends its INVITE again after twice the time each time, without a bound (RFC 3261 17.1.1.2).
+            let unheard_us = 2 * lossy_until_us.saturating_sub(conversation.began_us);
+            let heard_us = conversation.began_us + unheard_us + prompt_us;
+            let what = stuck(conversation, now_us, prompt_us, told_us, ring_us, heard_us)?;
             Some(format!("call {}: {what}", conversation.id))
         });
         if let Some(text) = stuck.into_iter().next() {
@@ -43,7 +46,14 @@ impl Checks {
     }
 }
 
-fn stuck(conversation: &Conversation, now_us: u64, prompt_us: u64, told_us: u64, ring_us: u64) -> Option<&'static str> {
+fn stuck(
+    conversation: &Conversation,
+    now_us: u64,
+    prompt_us: u64,
+    told_us: u64,
+    ring_us: u64,
+    heard_us: u64,
+) -> Option<&'static str> {
     let (caller, callee) = (conversation.caller(), conversation.callee());
     let longer = |since: Option<u64>, limit_us: u64| since.is_some_and(|since| now_us > since + limit_us);
     let is_phone = callee.phone.is_some();
@@ -67,7 +77,7 @@ fn stuck(conversation: &Conversation, now_us: u64, prompt_us: u64, told_us: u64,
         return Some("the callee rings without end");
     }
     let silent = is_phone && callee.key.is_none() && conversation.refused.is_none();
-    if silent && longer(Some(conversation.began_us), prompt_us) && !caller.is_over() {
+    if silent && now_us > heard_us && !caller.is_over() {
         return Some("called, but nothing rings");
     }
     if conversation.refused.is_some() && longer(Some(conversation.began_us), prompt_us * 2) && !caller.is_over() {

@@ -467,7 +467,11 @@ async fn note_version(connection: &mut Connection, table: &str) -> Result<(), Tr
     } else {
         format!("INSERT INTO {VERSIONS} (version, name) VALUES ({}, {})", cast("$1", "int"), cast("$2", "varchar"))
     };
-    connection.execute(&verb, &[Some(VERSION.to_string()), Some(table.to_owned())]).await
+    match connection.execute(&verb, &[Some(VERSION.to_string()), Some(table.to_owned())]).await {
+        // The other node has just noted it; should its version be lower, the next look mends that.
+        Err(Trouble::Exists(_)) => Ok(()),
+        other => other,
+    }
 }
 
 #[cfg(test)]

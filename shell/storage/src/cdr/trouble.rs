@@ -149,7 +149,7 @@ fn of_mysql(number: u16, message: &str) -> Sort {
         // 1180: Galera's certification failed at the commit.
         1205 | 1213 | 1180 => Sort::Conflict,
         1040 | 1053 | 1203 | 1226 | 1927 | 3024 | 1969 => Sort::Busy,
-        1050 | 1060 | 1061 => Sort::Exists,
+        1050 | 1060..=1062 => Sort::Exists,
         1264 | 1265 | 1292 | 1366 | 1406 | 1411 | 3988 | 4025 | 3819 => Sort::Value,
         _ => Sort::Other,
     }
@@ -163,7 +163,7 @@ fn of_postgres(state: &str) -> Sort {
         "42501" => Sort::Denied,
         "25006" => Sort::ReadOnly,
         "53100" => Sort::Full,
-        "42701" | "42P07" => Sort::Exists,
+        "42701" | "42P07" | "23505" => Sort::Exists,
         "40001" | "40P01" | "55P03" => Sort::Conflict,
         "53300" | "53200" | "57014" | "57P01" | "57P02" | "57P03" => Sort::Busy,
         state if state.starts_with("22") || state == "23514" => Sort::Value,

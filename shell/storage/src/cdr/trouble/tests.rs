@@ -18,6 +18,7 @@ fn numbers_of_mysql_are_told_apart() {
         (1213, "Deadlock found when trying to get lock; try restarting transaction", Sort::Conflict),
         (1180, "Got error 5 \"Input/output error\" during COMMIT", Sort::Conflict),
         (1040, "Too many connections", Sort::Busy),
+        (1062, "Duplicate entry 'cdr' for key 'PRIMARY'", Sort::Exists),
         (1366, "Incorrect string value", Sort::Value),
         (1064, "You have an error in your SQL syntax", Sort::Other),
     ];
@@ -37,6 +38,7 @@ fn states_of_postgres_are_told_apart() {
         ("40P01", Sort::Conflict),
         ("57P03", Sort::Busy),
         ("22021", Sort::Value),
+        ("23505", Sort::Exists),
         ("42601", Sort::Other),
         ("", Sort::Other),
     ];
