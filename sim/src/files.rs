@@ -91,7 +91,8 @@ impl Files {
         self.unsynced.entry(path.to_owned()).or_insert(before);
     }
 
-    /// A daemon begins: it ends what another one has begun. Files that a person has changed meanwhile stay.
+    /// A daemon begins: it ends what another one has begun. Files that a person has changed meanwhile stay; whoever
+    /// changed what the version changes, too, may not have seen that: it is an edit of the version before.
     /// Where the store has lost what it takes, the folder is nobody's until that is back.
     pub fn start(&mut self) {
         let Some(id) = self.installing else { return };
@@ -102,20 +103,36 @@ impl Files {
         let (Some((new, version)), Some(old)) = (self.load(id), old) else { return };
         self.installing = None;
         let paths: BTreeSet<String> = old.keys().chain(new.keys()).chain(self.folder.keys()).cloned().collect();
+        let mut clashes = false;
         for path in paths {
             let now = self.folder.get(&path);
             if now == old.get(&path) {
                 self.write(&path, new.get(&path).cloned());
+            } else {
+                clashes |= now != new.get(&path) && old.get(&path) != new.get(&path);
             }
         }
-        self.marker = Some(version);
+        if !clashes {
+            self.marker = Some(version);
+        }
     }
 
-    /// Looks at the folder, and keeps what it has.
-    pub fn look(&mut self, author: &str, wall: WallTime, now_us: u64) -> Look {
+    /// An install that cannot be ended, because the store has lost what it takes and nobody else has it, is given up: the
+    /// folder counts as edited, unless it is that version already.
+    fn give_up(&mut self) {
+        let begun = self.installing.take().and_then(|id| self.version(id));
+        let ended = begun.filter(|version| version.manifest == manifest_of(&self.folder));
+        self.marker = ended.or(self.marker.take());
+    }
+
+    /// Looks at the folder, and keeps what it has. `asked`: the node has nothing else to go by.
+    pub fn look(&mut self, author: &str, wall: WallTime, now_us: u64, asked: bool) -> Look {
         self.start();
         if self.installing.is_some() {
-            return Look::NoRoom;
+            if !asked {
+                return Look::NoRoom;
+            }
+            self.give_up();
         }
         let texts = self.folder.clone();
         let (manifest, pages) = set(&texts).pages().expect("the simulation's own files are sound");
@@ -223,10 +240,8 @@ impl Files {
         random: &mut Random,
     ) -> Result<(), &'static str> {
         self.start();
-        if self.installing.is_some() {
-            return Err("the store does not have what was begun");
-        }
         let (new, _) = self.load(id).ok_or("the store does not have it")?;
+        self.give_up();
         let here = self.marker.clone().and_then(|version| self.texts(version.manifest));
         let over = over.and_then(|id| self.load(id)).map(|(texts, _)| texts);
         if ![here, over, Some(new.clone())].contains(&Some(self.folder.clone())) {

@@ -13,7 +13,7 @@ use node::replication::files::{Entry, Set};
 
 use super::plan::{Plan, plan};
 use super::scan::{Scan, Stamp, TEMPORARY};
-use super::{Directory, DirectoryError, Note, failed, names, read_set, same};
+use super::{Directory, DirectoryError, Note, failed, names, read_set, read_version, same};
 use crate::content::{self, ContentStore};
 
 /// Beyond it the whole file system is synced once, which takes less time than so many single files.
@@ -55,6 +55,7 @@ impl Directory {
         let plan = self.plan(store, &scan, version, over)?;
         // Half of one version and half of another is of no use to anybody: what was begun is brought to its end.
         if !plan.clash.is_empty() && self.note.installing != Some(version) {
+            self.give_up(store)?;
             return Ok(Installed::Clash { paths: plan.clash });
         }
         let clash = plan.clash.clone();
@@ -84,6 +85,20 @@ impl Directory {
     pub fn finish(&mut self, store: &ContentStore) -> Option<Result<Installed, DirectoryError>> {
         let Note { installing, over, .. } = self.note;
         installing.map(|version| self.install(store, version, over))
+    }
+
+    /// An install that was begun and can never be ended, because the store has lost what it takes, is given up: the
+    /// directory counts as edited by hand, unless it is that version already. Nothing is done about one that can be.
+    pub fn give_up(&mut self, store: &ContentStore) -> Result<(), DirectoryError> {
+        let Some(begun) = self.note.installing.filter(|begun| read_set(store, begun).is_err()) else { return Ok(()) };
+        let scan = self.scan();
+        let (manifest, _) = scan.set.pages().map_err(DirectoryError::Set)?;
+        let is_ended = read_version(store, &begun).is_ok_and(|version| version.manifest == manifest.hash());
+        if is_ended {
+            self.put_back(store, &scan)?;
+        }
+        let installed = if is_ended { Some(begun) } else { self.note.installed };
+        self.write_note(Note { installed, installing: None, over: None, ..self.note.clone() })
     }
 
     pub(super) fn plan(

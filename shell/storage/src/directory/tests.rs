@@ -403,6 +403,37 @@ fn what_the_store_has_lost_is_put_back_from_the_directory() {
     assert_eq!(read_set(&store, &id).unwrap().len(), 1);
 }
 
+/// Of a version that was being installed the store has lost something, and no other node has it.
+#[test]
+fn what_was_begun_and_cannot_be_ended_is_given_up() {
+    for whole in [false, true] {
+        let house = House::new("given-up");
+        let (old, new, next) =
+            (house.version(&OLD), house.version(&NEW), house.version(&[("sip.conf", "third", 0o640)]));
+        let mut directory = house.open();
+        directory.install(&house.store, old, None).unwrap();
+        let scan = directory.scan();
+        let plan = directory.plan(&house.store, &scan, new, None).unwrap();
+        let steps = directory.steps(plan, &scan, new, None);
+        // The last one notes that it is done.
+        let taken = if whole { steps.len() - 1 } else { 4 };
+        for step in steps.into_iter().take(taken) {
+            directory.take(&house.store, step).unwrap();
+        }
+        let mut store = house.state.store();
+        store.discard(&read_version(&store, &new).unwrap().manifest).unwrap();
+        let before = house.files();
+        assert!(directory.finish(&store).unwrap().is_err());
+        // Nothing that came from it is written over: nobody can tell it from an edit.
+        assert!(matches!(directory.install(&store, next, None), Ok(Installed::Clash { .. })));
+        assert_eq!((directory.note().installing, directory.note().over), (None, None));
+        assert_eq!(house.files(), before);
+        let wanted = if whole { new } else { old };
+        assert_eq!(directory.note().installed, Some(wanted), "whole: {whole}");
+        assert_eq!(read_set(&store, &new).is_ok(), whole);
+    }
+}
+
 #[test]
 fn owners_travel_by_name_where_they_may() {
     let house = House::new("owners");

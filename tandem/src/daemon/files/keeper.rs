@@ -186,6 +186,9 @@ impl Keeper {
         // What a full disk, or the end of a former life, has stopped.
         if let Some(Err(error)) = self.directory.finish(&self.store) {
             self.failed(WRITE_FILES, &error, teller);
+            if at_once && let Err(error) = self.directory.give_up(&self.store) {
+                self.failed(WRITE_FILES, &error, teller);
+            }
         }
         if self.directory.note().installing.is_some() {
             // Half of one version and half of another is nobody's edit.
