@@ -51,6 +51,8 @@ pub struct Daemon {
     stamp: Stamp,
     next_stamp: Stamp,
     stepped_at_us: u64,
+    /// When the last thing that must not be forgotten is on the disk.
+    pub durable_at_us: u64,
     /// Deadlines that came due in a row within one millisecond.
     spins: u32,
     spin_at_us: u64,
@@ -69,6 +71,7 @@ impl Daemon {
             stamp: Stamp::default(),
             next_stamp: Stamp::default(),
             stepped_at_us: now_us,
+            durable_at_us: now_us,
             spins: 0,
             spin_at_us: now_us,
         }

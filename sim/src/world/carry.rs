@@ -82,8 +82,12 @@ impl World {
                 }
             }
             Action::KeepDurable(durable) => {
-                let delay_us = 300 + self.random.below(2_500);
-                self.after(delay_us, Happening::DurableKept { machine, life, durable });
+                // One after another, as the storage has one thread for them.
+                let done_us = self.now_us + 300 + self.random.below(2_500);
+                let Some(daemon) = self.machines[machine].daemon_of(life) else { return };
+                daemon.durable_at_us = done_us.max(daemon.durable_at_us + 1);
+                let at_us = daemon.durable_at_us;
+                self.queue.push(at_us, Happening::DurableKept { machine, life, durable });
             }
             Action::StoreRecord(record) => self.store_record(machine, life, record),
             Action::SpoolRecord(record) => self.spool_record(machine, life, record),
