@@ -20,6 +20,7 @@ use miette::{IntoDiagnostic, Result, miette};
 
 use crate::latency::Latencies;
 use rivals::{Csync2, Rsync};
+use serde_json::Value;
 
 const HOSTS: [(&str, Ipv4Addr); 2] = [("a", Ipv4Addr::new(10, 77, 0, 11)), ("b", Ipv4Addr::new(10, 77, 0, 12))];
 
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Edits of one file each
     #[arg(long, default_value_t = 20)]
     rounds: usize,
+    /// Edits that a machine misses while it is off: those of an hour, one a minute
+    #[arg(long, default_value_t = 60)]
+    missed: usize,
     /// The program that is measured
     #[arg(long, default_value = "target/release/tandem")]
     program: PathBuf,
@@ -51,12 +55,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let measured = measure(arguments, &directory);
     // What cannot be removed is the temporary directory's business.
     let _ = fs::remove_dir_all(&directory);
-    let [tandem, rsync, csync2] = measured?;
+    let ([tandem, rsync, csync2], absence) = measured?;
     let out = &mut std::io::stdout().lock();
-    print(out, arguments, &[("Tandem", tandem), ("rsync", rsync), ("csync2", csync2)]).into_diagnostic()
+    print(out, arguments, &[("Tandem", tandem), ("rsync", rsync), ("csync2", csync2)]).into_diagnostic()?;
+    writeln!(out, "{}", absence.told(arguments.missed)).into_diagnostic()
 }
 
-fn measure(arguments: &Arguments, directory: &Path) -> Result<[Latencies; 3]> {
+/// How long it takes until a machine that was off has what it missed.
+struct Absence {
+    /// From the start of its program until it stands by with everything.
+    tandem_ms: u128,
+    rsync_us: u64,
+    csync2_us: u64,
+}
+
+impl Absence {
+    fn told(&self, missed: usize) -> String {
+        let (rsync_ms, csync2_ms) = (self.rsync_us / 1000, self.csync2_us / 1000);
+        format!(
+            "{missed} edits missed while off: Tandem {} ms from its start to standing by with all of it; \
+             rsync {rsync_ms} ms, csync2 {csync2_ms} ms once cron has started them",
+            self.tandem_ms
+        )
+    }
+}
+
+fn measure(arguments: &Arguments, directory: &Path) -> Result<([Latencies; 3], Absence)> {
     let program = arguments.program.canonicalize().into_diagnostic()?;
     let network = Network::build(&HOSTS).into_diagnostic()?;
     let key = directory.join("pair.key");
@@ -98,7 +122,34 @@ fn measure(arguments: &Arguments, directory: &Path) -> Result<[Latencies; 3]> {
             }
         }
     }
-    Ok([tandem_us, rsync_us, csync2_us].map(Latencies::new))
+    let edits = || arguments.rounds..arguments.rounds + arguments.missed;
+    let edit_all = |folder: &Path| edits().try_for_each(|round| edit(folder, round, arguments.files));
+    let absence = Absence {
+        tandem_ms: be_absent(&mut nodes, edits(), arguments.files)?.as_millis(),
+        rsync_us: timed(|| edit_all(&rsync.from), || rsync.run())?,
+        csync2_us: timed(|| edit_all(&csync2.from), || csync2.run())?,
+    };
+    Ok(([tandem_us, rsync_us, csync2_us].map(Latencies::new), absence))
+}
+
+/// Stops the second node, makes each of these edits a version of its own at the first one, and starts it again.
+fn be_absent(nodes: &mut [Node], edits: std::ops::Range<usize>, files: usize) -> Result<Duration> {
+    let [present, absent] = nodes else { return Err(miette!("two nodes are wanted")) };
+    absent.stop();
+    let mut head = wait_head(present, "")?;
+    for round in edits {
+        edit(&present.pbx_directory(), round, files)?;
+        head = wait_head(present, &head)?;
+    }
+    let begun = Instant::now();
+    absent.start().into_diagnostic()?;
+    let is_back = |node: &Node| {
+        let status = node.ask("status").ok()?;
+        let configuration = &status["configuration"];
+        let runs = configuration["runs_head"] == true && configuration["head"] == head.as_str();
+        (status["protected"] == true && runs).then_some(())
+    };
+    wait(&[absent], is_back).map(|_| begun.elapsed())
 }
 
 /// Only the run is timed: the edit is before it.
@@ -113,18 +164,30 @@ fn timed(edit: impl FnOnce() -> Result<()>, run: impl FnOnce() -> Result<()>) ->
 
 /// The version that both nodes run, once it is another one.
 fn wait_version(nodes: &[Node], before: &str) -> Result<String> {
+    let both = |line: &Value| line["runs_head"] == true && line["peer_runs_head"] == true;
+    wait(&nodes.iter().collect::<Vec<_>>(), |node| head(node, before, both))
+}
+
+/// The same of one node alone.
+fn wait_head(node: &Node, before: &str) -> Result<String> {
+    wait(&[node], |node| head(node, before, |line| line["runs_head"] == true))
+}
+
+fn head(node: &Node, before: &str, is_run: impl Fn(&Value) -> bool) -> Option<String> {
+    let line = node.ask("status").ok()?["configuration"].clone();
+    let head = line["head"].as_str()?;
+    (head != before && is_run(&line)).then(|| head.to_owned())
+}
+
+/// Until all nodes tell the same.
+fn wait<T: PartialEq>(nodes: &[&Node], told: impl Fn(&Node) -> Option<T>) -> Result<T> {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
-        let run = |node: &Node| {
-            let line = node.ask("status").ok()?["configuration"].clone();
-            let head = line["head"].as_str()?.to_owned();
-            (line["runs_head"] == true && line["peer_runs_head"] == true && head != before).then_some(head)
-        };
-        let heads: Vec<Option<String>> = nodes.iter().map(run).collect();
-        if let [Some(one), Some(other)] = heads.as_slice()
-            && one == other
+        let mut all: Vec<Option<T>> = nodes.iter().map(|node| told(node)).collect();
+        if let Some(first) = all.pop().flatten()
+            && all.iter().all(|other| other.as_ref() == Some(&first))
         {
-            return Ok(one.clone());
+            return Ok(first);
         }
         thread::sleep(LOOK_EVERY);
     }
