@@ -27,6 +27,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
 use crate::clock::local_now;
+use places::{Place, Places};
+
+mod places;
 
 /// The longest packet that is relayed. Audio is under 1,500 bytes on every network that phones are on; a longer packet
 /// is dropped and counted.
@@ -108,8 +111,10 @@ impl RtpThreads {
         events: Box<dyn Fn(RtpEvent) + Send + Sync>,
         asleep: Duration,
     ) -> io::Result<RtpThreads> {
-        let shared = Arc::new(Shared { places: Mutex::default(), counts: Counts::default(), events, asleep });
-        let shards = (0..threads.max(1)).map(|number| Shard::start(number, on_start, &shared));
+        let threads = threads.max(1);
+        let places = Mutex::new(Places::new(threads));
+        let shared = Arc::new(Shared { places, counts: Counts::default(), events, asleep });
+        let shards = (0..threads).map(|number| Shard::start(number, on_start, &shared));
         Ok(Self { shards: shards.collect::<io::Result<_>>()?, shared })
     }
 
@@ -118,10 +123,10 @@ impl RtpThreads {
     pub fn open(&self, port: Port, rtp: OwnedFd, rtcp: OwnedFd) -> io::Result<()> {
         let sockets = Arc::new(Sockets::new(rtp, rtcp)?);
         let mut places = self.shared.places();
-        if let Some(place) = places.remove(&port.port) {
+        if let Some(place) = places.remove(port.port) {
             self.send(place.shard, Command::Close(port.port));
         }
-        let shard = self.partner(&places, &port).unwrap_or_else(|| self.least_loaded(&places));
+        let shard = places.for_new(&port);
         self.place(&mut places, shard, port, sockets)
     }
 
@@ -129,11 +134,11 @@ impl RtpThreads {
     /// moves there, and learns its remote party again.
     pub fn update(&self, port: Port) -> io::Result<()> {
         let mut places = self.shared.places();
-        let Some(place) = places.get(&port.port) else { return Ok(()) };
+        let Some(place) = places.get(port.port) else { return Ok(()) };
         let (shard, sockets) = (place.shard, Arc::clone(&place.sockets));
-        match self.partner(&places, &port) {
+        match places.of_partner(&port) {
             Some(partner) if partner != shard => {
-                places.remove(&port.port);
+                places.remove(port.port);
                 self.send(shard, Command::Close(port.port));
                 self.place(&mut places, partner, port, sockets)
             }
@@ -146,7 +151,7 @@ impl RtpThreads {
 
     /// Closes a port and its sockets; one that is not open is left alone.
     pub fn close(&self, port: u16) {
-        if let Some(place) = self.shared.places().remove(&port) {
+        if let Some(place) = self.shared.places().remove(port) {
             self.send(place.shard, Command::Close(port));
         }
     }
@@ -167,7 +172,7 @@ impl RtpThreads {
 
     /// The counts of an open port. Waits for the port's thread, at most `STATISTICS_WAIT_MAX`: not for the node's loop.
     pub fn statistics(&self, port: u16) -> Option<Statistics> {
-        let shard = self.shared.places().get(&port)?.shard;
+        let shard = self.shared.places().get(port)?.shard;
         let (reply, answer) = mpsc::sync_channel(1);
         self.send(shard, Command::Statistics { port, reply });
         answer.recv_timeout(STATISTICS_WAIT_MAX).ok().flatten()
@@ -180,31 +185,10 @@ impl RtpThreads {
 
     /// The open ports, in order.
     pub fn ports(&self) -> Vec<u16> {
-        self.shared.places().keys().copied().collect()
+        self.shared.places().ports().collect()
     }
 
-    /// The thread of the port that `port` forwards to.
-    fn partner(&self, places: &BTreeMap<u16, Place>, port: &Port) -> Option<usize> {
-        port.forward_to.filter(|partner| *partner != port.port).and_then(|partner| Some(places.get(&partner)?.shard))
-    }
-
-    fn least_loaded(&self, places: &BTreeMap<u16, Place>) -> usize {
-        let mut loads = vec![0; self.shards.len()];
-        for place in places.values() {
-            if let Some(load) = loads.get_mut(place.shard) {
-                *load += 1;
-            }
-        }
-        loads.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(shard, _)| shard)
-    }
-
-    fn place(
-        &self,
-        places: &mut BTreeMap<u16, Place>,
-        shard: usize,
-        port: Port,
-        sockets: Arc<Sockets>,
-    ) -> io::Result<()> {
+    fn place(&self, places: &mut Places, shard: usize, port: Port, sockets: Arc<Sockets>) -> io::Result<()> {
         let number = port.port;
         let Some(Shard { epoll, .. }) = self.shards.get(shard) else { return Ok(()) };
         // The command goes first, so that the thread knows the port before it hears of its packets.
@@ -244,23 +228,17 @@ impl Drop for RtpThreads {
 /// What the threads and their owner have in common.
 struct Shared {
     /// Every open port. The threads look at it only for packets that seem to come from one of our own ports.
-    places: Mutex<BTreeMap<u16, Place>>,
+    places: Mutex<Places>,
     counts: Counts,
     events: Box<dyn Fn(RtpEvent) + Send + Sync>,
     asleep: Duration,
 }
 
 impl Shared {
-    fn places(&self) -> MutexGuard<'_, BTreeMap<u16, Place>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         // No code that holds it leaves it half changed.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// On which thread an open port is.
-struct Place {
-    shard: usize,
-    sockets: Arc<Sockets>,
 }
 
 /// The sockets of one port.
@@ -519,7 +497,7 @@ impl Worker {
     /// Whether a packet from our own host comes from one of our own media ports. Two ports whose phones both named the
     /// other port as theirs would pass one packet round for ever.
     fn is_ours(&self, source: SocketAddr) -> bool {
-        self.shared.places().contains_key(&(source.port() & !1))
+        self.shared.places().get(source.port() & !1).is_some()
     }
 }
 
