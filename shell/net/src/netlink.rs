@@ -21,6 +21,7 @@ use thiserror::Error;
 
 mod events;
 mod virtual_link;
+mod waiting;
 
 pub use events::{NetworkEvent, Subscription, subscribe};
 

@@ -105,6 +105,42 @@ fn changes_are_reported() {
     });
 }
 
+/// A packet that waits for a neighbour leaves when that one answers, also a second later. A node that has lost its cable
+/// has many of them.
+#[test]
+fn what_waits_for_a_silent_neighbour_can_be_dropped() {
+    in_namespace(|| {
+        let mut addresses = Addresses::open().unwrap();
+        addresses.add(INTERFACE, service(), 24, None).unwrap();
+        let protocol = Protocol::from(i32::from(0x0800u16.to_be()));
+        let mut listener = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap();
+        listener.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        listener.bind_device(Some(OTHER.as_bytes())).unwrap();
+        let mut next = || loop {
+            let mut frame = [0; 200];
+            let length = listener.read(&mut frame).unwrap();
+            if frame[26..30] == [10, 77, 0, 100] {
+                return String::from_utf8_lossy(&frame[42..length]).trim_end_matches('\0').to_owned();
+            }
+        };
+        let socket = std::net::UdpSocket::bind((service(), 0)).unwrap();
+        let answers =
+            || ip(&format!("neigh replace 10.77.0.21 lladdr 02:00:00:00:00:21 dev {INTERFACE} nud reachable"));
+        let forgets = || ip(&format!("neigh del 10.77.0.21 dev {INTERFACE}"));
+        let say = |text: &str| socket.send_to(text.as_bytes(), "10.77.0.21:5060").unwrap();
+        say("kept");
+        answers();
+        assert_eq!(next(), "kept");
+        forgets();
+        say("dropped");
+        assert_eq!(addresses.drop_waiting(INTERFACE).unwrap(), 1);
+        answers();
+        say("later");
+        assert_eq!(next(), "later");
+        assert_eq!(addresses.drop_waiting(INTERFACE).unwrap(), 0);
+    });
+}
+
 /// facts/linux.md: some switches and phones ignore gratuitous ARP: an ARP request from the service address to each
 /// on-link peer works everywhere, and warms the neighbour table of both.
 #[test]

@@ -82,7 +82,21 @@ impl Service {
                 }
             }
         }
+        self.drop_waiting();
         self.set_virtual_up(false);
+    }
+
+    /// What was to be sent while there was no way to send it is stale, and may be no longer ours to say.
+    fn drop_waiting(&mut self) {
+        for ServiceAddress { interface, .. } in &self.group {
+            match self.addresses.drop_waiting(interface) {
+                Ok(_) | Err(NetlinkError::NoInterface(_)) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, interface, "cannot drop what waits for silent neighbours");
+                }
+            }
+        }
     }
 
     /// The other node's hardware address is the same: only who serves has the link up.
@@ -96,14 +110,18 @@ impl Service {
         result.is_ok()
     }
 
-    /// Whether the kernel reports that an address may be missing, and one is.
+    /// Whether the kernel reports that an address may be missing, and one is. A cable that is plugged in again is seen to.
     pub fn is_gone(&mut self) -> bool {
+        let events = self.subscription.events();
+        if events.iter().any(|event| matches!(event, NetworkEvent::Carrier { carrier: true, .. })) {
+            self.drop_waiting();
+        }
         let concerns = |event: &NetworkEvent| match event {
             NetworkEvent::AddressRemoved { address, .. } => self.group.iter().any(|own| own.address == *address),
             NetworkEvent::InterfaceGone { .. } | NetworkEvent::Lost => true,
             NetworkEvent::AddressAdded { .. } | NetworkEvent::Carrier { .. } => false,
         };
-        if !self.subscription.events().iter().any(concerns) {
+        if !events.iter().any(concerns) {
             return false;
         }
         let addresses = &mut self.addresses;
