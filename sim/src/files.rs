@@ -332,14 +332,14 @@ impl Files {
         }
     }
 
-    /// The disk loses a bit of a content: whoever reads it next finds out.
-    pub fn damage(&mut self, random: &mut Random) -> bool {
+    /// The disk loses a bit of a content: whoever reads it next finds out. The only copy that there is nobody could mend.
+    pub fn damage(&mut self, other: &Self, random: &mut Random) {
         let which = random.below(self.contents.len().max(1) as u64) as usize;
-        let Some((bytes, _)) = self.contents.values_mut().nth(which) else { return false };
+        let content = self.contents.iter_mut().nth(which).filter(|(hash, _)| other.has(**hash));
+        let Some((_, (bytes, _))) = content else { return };
         match bytes.first_mut() {
             Some(first) => *first ^= 1,
             None => bytes.push(0),
         }
-        true
     }
 }

@@ -63,7 +63,9 @@ impl Editors {
             }
             38 => {
                 let World { machines, random, .. } = world;
-                machines[self.frail].files.damage(random);
+                let [a, b] = machines;
+                let (frail, other) = if self.frail == 0 { (a, b) } else { (b, a) };
+                frail.files.damage(&other.files, random);
             }
             _ => {}
         }
