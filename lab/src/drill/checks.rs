@@ -140,12 +140,12 @@ impl Scene {
         Check::new("at most one takeover", 1, wrong)
     }
 
-    /// How much the node let out of the service address that had been asleep with it.
-    pub(super) fn check_woken(&self) -> Result<Check, LabError> {
+    /// How much a node let out of the service address that came back when another one served.
+    pub(super) fn check_returned(&self) -> Result<Check, LabError> {
         let (packets, arp) = self.network.counted()?;
-        let said = format!("{packets} packets and {arp} ARP messages left the woken node from the service address");
+        let said = format!("{packets} packets and {arp} ARP messages left the returned node from the service address");
         let good = usize::from(packets + arp <= HANDFUL_MAX);
-        Ok(Check { name: "a woken node sends a handful at most", good, total: 1, notes: vec![said] })
+        Ok(Check { name: "a node that returns sends a handful at most", good, total: 1, notes: vec![said] })
     }
 
     /// Nobody has ever heard another call, noise, or a source that changed.

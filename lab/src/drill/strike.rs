@@ -161,7 +161,10 @@ impl Strike {
                 scene.network.count_from(&active, SERVICE)?;
                 self.signal_all(scene, Signal::SIGCONT)?;
             }
-            Fault::Cut => scene.network.heal(&active)?,
+            Fault::Cut => {
+                scene.network.count_from(&active, SERVICE)?;
+                scene.network.heal(&active)?;
+            }
             // A node that is stopped hands over first.
             Fault::Upgrade => scene.upgrade(self.active)?,
             Fault::Power => power_on(scene, self.active)?,

@@ -169,7 +169,7 @@ impl Trial<'_> {
             self.keep_calm(&watch)?;
         }
         let of_the_fault = match self.fault {
-            Fault::FreezeAll => Some(self.scene.check_woken()?),
+            Fault::FreezeAll => Some(self.scene.check_returned()?),
             Fault::Flap => Some(self.scene.check_moves(watch.status())),
             Fault::Overload => strike.check_storm(),
             Fault::Upgrade => Some(self.scene.check_upgraded()),
@@ -187,6 +187,9 @@ impl Trial<'_> {
             self.display.waiting("what was broken comes back and learns everything again");
             strike.end(self.scene)?;
             self.scene.wait_protected()?;
+            if self.fault == Fault::Cut {
+                self.result.checks.push(self.scene.check_returned()?);
+            }
         }
         if last.is_some() {
             self.result.checks.push(self.scene.check_records());
