@@ -120,6 +120,8 @@ pub struct Edit {
 /// A set with everything that it is made of and that the store may not have.
 struct Made {
     set: Set,
+    /// What the directory was made of last.
+    base: Option<Set>,
     manifest: Hash,
     contents: Vec<Vec<u8>>,
 }
@@ -188,7 +190,8 @@ impl Directory {
         author: &str,
         now: WallTime,
     ) -> Result<Option<Edit>, DirectoryError> {
-        let Some(Made { set, manifest, mut contents }) = self.make(store, scan)? else { return Ok(None) };
+        let Some(Made { set, base, manifest, mut contents }) = self.make(store, scan)? else { return Ok(None) };
+        self.sync_edit(base.as_ref(), &set)?;
         let told = self.note.edited.and_then(|edited| Some((edited, read_version(store, &edited).ok()?)));
         let parents: Vec<VersionId> = self.note.installed.map(VersionId).into_iter().collect();
         // The same edit keeps its name, also across a restart.
@@ -225,7 +228,7 @@ impl Directory {
         let (manifest, pages) = set.pages().map_err(DirectoryError::Set)?;
         contents.extend(pages);
         contents.push(manifest.encode());
-        Ok(Some(Made { set, manifest: manifest.hash(), contents }))
+        Ok(Some(Made { set, base, manifest: manifest.hash(), contents }))
     }
 
     /// From now on the node runs this version.

@@ -200,12 +200,7 @@ impl Directory {
             let bytes = store.read(&entry.content)?;
             self.write(temporary, entry, &bytes, each).map_err(failed("write", temporary))?;
         }
-        if !each {
-            let folder = File::open(&self.root).map_err(failed("open", &self.root))?;
-            let synced = nix::unistd::syncfs(folder.as_fd()).map_err(io::Error::from);
-            synced.map_err(failed("sync the file system of", &self.root))?;
-        }
-        Ok(())
+        if each { Ok(()) } else { self.sync_all() }
     }
 
     fn write(&mut self, temporary: &Path, entry: &Entry, bytes: &[u8], sync: bool) -> io::Result<()> {
@@ -269,6 +264,34 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// What an edit is made of is on the disk before it counts. Few editors sync: after a power cut the directory would be
+    /// older than the version that it is noted to be, and would be taken for an edit of that.
+    pub(super) fn sync_edit(&self, base: Option<&Set>, set: &Set) -> Result<(), DirectoryError> {
+        let nothing = Set::default();
+        let base = base.unwrap_or(&nothing);
+        let written = set.iter().filter(|entry| base.entry(&entry.path) != Some(*entry)).map(|entry| &entry.path);
+        let written: Vec<String> = written.cloned().collect();
+        if written.len() > SYNC_EACH_MAX {
+            self.sync_all()?;
+        } else {
+            for place in written.iter().map(|path| self.root.join(path)) {
+                match File::open(&place).and_then(|file| file.sync_all()) {
+                    // It was removed just now: that is the next edit.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    synced => synced.map_err(failed("sync", &place))?,
+                }
+            }
+        }
+        let removed = base.iter().filter(|entry| set.entry(&entry.path).is_none()).map(|entry| entry.path.clone());
+        self.sync(&written.into_iter().chain(removed).collect::<Vec<_>>())
+    }
+
+    fn sync_all(&self) -> Result<(), DirectoryError> {
+        let folder = File::open(&self.root).map_err(failed("open", &self.root))?;
+        let synced = nix::unistd::syncfs(folder.as_fd()).map_err(io::Error::from);
+        synced.map_err(failed("sync the file system of", &self.root))
     }
 
     fn sync(&self, paths: &[String]) -> Result<(), DirectoryError> {

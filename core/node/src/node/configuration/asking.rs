@@ -248,8 +248,13 @@ impl Node {
         let text = match room.known.head {
             _ if room.holds.is_none() => return None,
             _ if !self.shares_configuration() => "one of the two programs is older: each node's files are its own",
-            Some(head) if !room.whole.contains(&head) && !runs_head => "the head's contents are not all here yet",
-            Some(_) if !runs_head => "the head is being installed",
+            Some(head) if !room.whole.contains(&head) && !runs_head => {
+                return Some(self.with_trouble("the head's contents are not all here yet"));
+            }
+            Some(_) if !runs_head => return Some(self.with_trouble("the head is being installed")),
+            Some(_) if room.trouble.is_some() && self.to_run().is_some() => {
+                return Some(self.with_trouble("the head runs, and the folder is still to be made it"));
+            }
             _ if room.judging.is_some() => "a change is on its way to both nodes",
             _ if room.folder().is_some_and(|(id, _)| self.waits_for_conflict(id)) => {
                 "the folder's change waits until the conflict is ended"
@@ -259,6 +264,12 @@ impl Node {
             _ => "the folder's change waits for the active node",
         };
         Some(text.into())
+    }
+
+    /// With what was told last as the reason: mostly a disk that is full.
+    fn with_trouble(&self, text: &str) -> String {
+        let reason = self.room.trouble.as_ref().map(|trouble| format!(": {trouble}"));
+        format!("{text}{}", reason.unwrap_or_default())
     }
 
     fn version_lines(&self) -> Vec<VersionLine> {

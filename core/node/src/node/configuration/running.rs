@@ -42,7 +42,7 @@ impl Node {
     }
 
     /// The head, if something is to be done about it, and whether the folder is to be made it.
-    fn to_run(&self) -> Option<(VersionId, bool)> {
+    pub(super) fn to_run(&self) -> Option<(VersionId, bool)> {
         let room = &self.room;
         let head = room.known.head.filter(|head| room.whole.contains(head))?;
         let mends = self.cluster.role() == Role::Standby && self.offer.is_some();
@@ -74,6 +74,7 @@ impl Node {
         }
         match failed {
             None if install => {
+                self.room.trouble = None;
                 if let Some(made) = self.room.known.version(version).cloned() {
                     self.room.holds = Some(Some((version, made)));
                     self.room.edit = None;

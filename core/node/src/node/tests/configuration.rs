@@ -7,6 +7,7 @@ use replication::files::{Entry, Set, Version, VersionId};
 
 use super::*;
 use crate::files::{ConfigRequest, FilesAction, FilesEvent};
+use crate::status::ConfigLine;
 
 /// A node alone, and a shell that does at once what it is told.
 struct Alone {
@@ -15,6 +16,8 @@ struct Alone {
     contents: BTreeMap<Hash, Vec<u8>>,
     journal_writes: bool,
     journal_waits: Vec<Lsn>,
+    /// Why the folder cannot be written.
+    disk: Option<&'static str>,
     installed: Vec<VersionId>,
     answers: Vec<Answer>,
 }
@@ -29,6 +32,7 @@ impl Alone {
             contents: BTreeMap::new(),
             journal_writes: true,
             journal_waits: Vec::new(),
+            disk: None,
             installed: Vec::new(),
             answers: Vec::new(),
         };
@@ -125,8 +129,9 @@ impl Alone {
             FilesAction::Check { version } => FilesEvent::Checked { version, problems: Vec::new(), failed: None },
             FilesAction::Load { version } => FilesEvent::Loaded { version, loaded: loaded(), failed: None },
             FilesAction::Install { version, .. } => {
-                self.installed.push(version);
-                FilesEvent::Installed { version, loaded: loaded(), failed: None }
+                let failed = self.disk.map(str::to_owned);
+                self.installed.extend(failed.is_none().then_some(version));
+                FilesEvent::Installed { version, loaded: loaded(), failed }
             }
             FilesAction::Scan { asked_by } => FilesEvent::Unchanged { asked_by },
             FilesAction::Write { .. } | FilesAction::Keep { .. } => return None,
@@ -146,8 +151,12 @@ impl Alone {
 
     /// How many nodes' folders are refused, as an operator sees it.
     fn refused(&mut self) -> usize {
+        self.line().refused.len()
+    }
+
+    fn line(&mut self) -> ConfigLine {
         let Answer::Config(told) = self.ask(ConfigRequest::Status) else { panic!("no status") };
-        told.line.refused.len()
+        told.line
     }
 
     fn ask(&mut self, request: ConfigRequest) -> Answer {
@@ -207,4 +216,18 @@ fn what_was_refused_stays_so_until_the_folder_was_looked_at_again() {
     alone.now.local += Duration::from_secs(10);
     alone.step(Event::Files(FilesEvent::Unchanged { asked_by: None }));
     assert_eq!(alone.refused(), 0, "it is as it was made");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_with_its_reason_until_it_is() {
+    let mut alone = Alone::new();
+    alone.disk = Some("No space left on device");
+    let first = alone.edited("; first", &[], None);
+    let line = alone.line();
+    assert!(line.runs_head && line.head == Some(first.to_string()), "it runs all the same: {line:?}");
+    assert!(line.waits.is_some_and(|text| text.ends_with("No space left on device")));
+    alone.disk = None;
+    alone.now.local += Duration::from_secs(600);
+    alone.step(Event::Timeout);
+    assert_eq!((alone.installed.clone(), alone.line().waits), (vec![first], None));
 }
