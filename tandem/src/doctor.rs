@@ -1,4 +1,7 @@
-//! What `tandem doctor` asks of the network room: the key, the clock, the way to tell neighbours, the witness.
+//! What `tandem doctor` asks of other rooms: the key, the clock, the way to tell neighbours, the witness; and, in `store`,
+//! where call records go.
+
+mod store;
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
@@ -28,6 +31,7 @@ pub fn probe(config: &Config) -> Probes {
     {
         findings.extend(self::witness(&witness.addresses, &Seal::new(&key.witness_key()), config.index.0));
     }
+    findings.extend(store::findings(&config.state_dir, &config.records));
     Probes { clock_synchronised: net::clock::is_synchronised(), findings }
 }
 

@@ -75,7 +75,7 @@ impl Finding {
 pub struct Probes {
     /// Whether the kernel's clock is disciplined by a time server; `None` where it does not tell.
     pub clock_synchronised: Option<bool>,
-    /// Of the key file, and of the way to tell neighbours that the address has moved.
+    /// Of the key file, the way to tell neighbours that the address has moved, the witness, the store of call records.
     pub findings: Vec<Finding>,
 }
 

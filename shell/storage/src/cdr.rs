@@ -3,9 +3,11 @@
 //!
 //! It has a thread of its own (`writer`). A store that is slow or refuses delays no call: records stay in the log, or in
 //! the `spool` when they are too many, until they are stored, and are tried again. `schema` makes and extends the table,
-//! `connection` speaks with whichever store, `trouble` tells its failures apart, `read` is what `tandem cdr` shows.
+//! `connection` speaks with whichever store, `trouble` tells its failures apart, `read` is what `tandem cdr` shows, and
+//! `examine` looks without a record to write.
 
 mod connection;
+mod examine;
 mod read;
 mod schema;
 mod spool;
@@ -21,9 +23,10 @@ use node::cdr::StoreState;
 use pbx::record::Record;
 use thiserror::Error;
 
+pub use examine::{Examined, Fit, Found, examine};
 pub use read::{CdrFilter, CdrReader, TotalBy};
 pub use spool::SPOOL_FILE;
-pub use target::{Address, Kind, PasswordError, Server, TABLE_DEFAULT, Target, Tls, read_password};
+pub use target::{Address, AuthoritiesError, Kind, PasswordError, Server, TABLE_DEFAULT, Target, Tls, read_password};
 pub use trouble::Trouble;
 
 use writer::{Order, Writer};

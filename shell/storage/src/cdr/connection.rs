@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row};
 
-use super::target::{Address, Kind, Server, Target, Tls, read_password};
+use super::target::{Address, Kind, Server, Target, Tls, read_authorities, read_password};
 use super::trouble::Trouble;
 
 /// How long a server may take to let us in: a lost packet or two, and a machine that is busy. One that is frozen must
@@ -92,11 +92,12 @@ impl Connection {
                     let address = server.addresses.get(way).ok_or(sqlx::Error::WorkerCrashed)?;
                     let password = server.password_file.as_deref().map(read_password);
                     let password = password.transpose().map_err(Trouble::Password)?;
+                    let authorities = server.ca_file.as_deref().map(read_authorities);
+                    let authorities = authorities.transpose().map_err(Trouble::Authorities)?;
+                    let secrets = Secrets { password, authorities };
                     match server.kind {
-                        Kind::Mysql => Wire::Mysql(mysql(server, address, password.as_deref()).connect().await?),
-                        Kind::Postgres => {
-                            Wire::Postgres(postgres(server, address, password.as_deref()).connect().await?)
-                        }
+                        Kind::Mysql => Wire::Mysql(mysql(server, address, secrets).connect().await?),
+                        Kind::Postgres => Wire::Postgres(postgres(server, address, secrets).connect().await?),
                     }
                 }
             };
@@ -181,13 +182,20 @@ impl Connection {
     }
 }
 
-fn mysql(server: &Server, address: &Address, password: Option<&str>) -> MySqlConnectOptions {
+/// What is read anew for each connection.
+struct Secrets {
+    password: Option<String>,
+    /// PEM. Public authorities count beside them, and so the server's name has to be in its certificate: nobody else gets
+    /// a certificate for that name, and whoever names an authority wants to know who the server is.
+    authorities: Option<Vec<u8>>,
+}
+
+fn mysql(server: &Server, address: &Address, secrets: Secrets) -> MySqlConnectOptions {
     let mode = match (server.tls, &server.ca_file) {
         (Tls::Off, _) => MySqlSslMode::Disabled,
         (Tls::Preferred, None) => MySqlSslMode::Preferred,
         (Tls::Required, None) => MySqlSslMode::Required,
-        // Whoever names an authority wants it to be asked.
-        (Tls::Preferred | Tls::Required, Some(_)) => MySqlSslMode::VerifyCa,
+        (Tls::Preferred | Tls::Required, Some(_)) => MySqlSslMode::VerifyIdentity,
     };
     let options = MySqlConnectOptions::new()
         .host(&address.host)
@@ -196,16 +204,16 @@ fn mysql(server: &Server, address: &Address, password: Option<&str>) -> MySqlCon
         .database(&server.database)
         .ssl_mode(mode)
         .disable_statement_logging();
-    let options = password.into_iter().fold(options, |options, password| options.password(password));
-    server.ca_file.iter().fold(options, |options, file| options.ssl_ca(file))
+    let options = secrets.password.iter().fold(options, |options, password| options.password(password));
+    secrets.authorities.into_iter().fold(options, MySqlConnectOptions::ssl_ca_from_pem)
 }
 
-fn postgres(server: &Server, address: &Address, password: Option<&str>) -> PgConnectOptions {
+fn postgres(server: &Server, address: &Address, secrets: Secrets) -> PgConnectOptions {
     let mode = match (server.tls, &server.ca_file) {
         (Tls::Off, _) => PgSslMode::Disable,
         (Tls::Preferred, None) => PgSslMode::Prefer,
         (Tls::Required, None) => PgSslMode::Require,
-        (Tls::Preferred | Tls::Required, Some(_)) => PgSslMode::VerifyCa,
+        (Tls::Preferred | Tls::Required, Some(_)) => PgSslMode::VerifyFull,
     };
     let options = PgConnectOptions::new_without_pgpass()
         .host(&address.host)
@@ -215,8 +223,8 @@ fn postgres(server: &Server, address: &Address, password: Option<&str>) -> PgCon
         .application_name("tandem")
         .ssl_mode(mode)
         .disable_statement_logging();
-    let options = password.into_iter().fold(options, |options, password| options.password(password));
-    server.ca_file.iter().fold(options, |options, file| options.ssl_root_cert(file))
+    let options = secrets.password.iter().fold(options, |options, password| options.password(password));
+    secrets.authorities.into_iter().fold(options, PgConnectOptions::ssl_root_cert_from_pem)
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {

@@ -127,6 +127,21 @@ impl Table {
         Ok(Self::of(dialect, name, &columns))
     }
 
+    /// What `make` would have to do, and nothing is done; `None` when there is no such table.
+    pub(super) async fn examine(connection: &mut Connection, name: &str) -> Result<Option<(Self, usize)>, Trouble> {
+        let dialect = connection.dialect();
+        let columns = found(connection, name).await?;
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        check(name, &columns)?;
+        check_engine(connection, name).await?;
+        let indexes = missing_indexes(connection, name).await?.len();
+        let unique = usize::from(!is_unique(connection, name).await?);
+        let changes = extend(dialect, name, &columns).len() + indexes + unique;
+        Ok(Some((Self::of(dialect, name, &columns), changes)))
+    }
+
     /// A statement that writes so many records, each with its `values`. A record of the same call that is there already
     /// gives way: the log has only one for each call, and after a split that may be another one than was stored before.
     pub(super) fn insert(&self, rows: usize) -> String {

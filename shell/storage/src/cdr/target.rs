@@ -11,6 +11,12 @@ use super::FILE;
 /// More than any password; what is longer is another file.
 const PASSWORD_BYTES_MAX: u64 = 1024;
 
+/// More than all authorities that the world trusts.
+const AUTHORITIES_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How each certificate of a PEM file begins (RFC 7468, section 5.1).
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+
 /// The name of the table where nobody says another: Asterisk's own.
 pub const TABLE_DEFAULT: &str = "cdr";
 
@@ -34,7 +40,8 @@ pub struct Server {
     /// A file with the password alone; `None` where the server wants none.
     pub password_file: Option<PathBuf>,
     pub tls: Tls,
-    /// PEM. The server's certificate must be signed by one of these, instead of by a public authority.
+    /// PEM. The server's certificate must be signed by one of these or by a public authority, and made out to the host
+    /// of its address.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -127,6 +134,29 @@ pub enum PasswordError {
     Format { path: PathBuf },
 }
 
+/// Why nobody vouches for the server; the operator is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthoritiesError {
+    #[error("read the ca_file {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the ca_file {path} holds no certificate in PEM, or more than 1 MiB")]
+    Format { path: PathBuf },
+}
+
+/// The certificates in a file. It is read for each connection, so that a new one counts at once.
+pub(super) fn read_authorities(path: &Path) -> Result<Vec<u8>, AuthoritiesError> {
+    let failed = |source| AuthoritiesError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(AUTHORITIES_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let has_one = bytes.windows(CERTIFICATE.len()).any(|part| part == CERTIFICATE.as_bytes());
+    let good = has_one && bytes.len() as u64 <= AUTHORITIES_BYTES_MAX;
+    if good { Ok(bytes) } else { Err(AuthoritiesError::Format { path: path.to_owned() }) }
+}
+
 /// The password in a file that only its owner may read. It is read for each connection, so that a new one counts at once.
 pub fn read_password(path: &Path) -> Result<String, PasswordError> {
     let failed = |source| PasswordError::Read { path: path.to_owned(), source };
@@ -140,4 +170,27 @@ pub fn read_password(path: &Path) -> Result<String, PasswordError> {
     let password = text.trim_end_matches(['\n', '\r']);
     let good = !password.is_empty() && !password.contains('\n') && text.len() as u64 <= PASSWORD_BYTES_MAX;
     if good { Ok(password.to_owned()) } else { Err(PasswordError::Format { path: path.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_holds_at_least_one_and_no_more_than_all() {
+        let path = std::env::temp_dir().join(format!("tandem-authorities-{}", std::process::id()));
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_authorities(&path)
+        };
+        let one = format!("# ours\n{CERTIFICATE}\nMIIB\n-----END CERTIFICATE-----\n");
+        assert_eq!(read(&one).unwrap(), one.as_bytes());
+        assert!(matches!(read(""), Err(AuthoritiesError::Format { .. })));
+        assert!(matches!(read("a word of passage"), Err(AuthoritiesError::Format { .. })));
+        assert!(matches!(read(&(one + &" ".repeat(1024 * 1024))), Err(AuthoritiesError::Format { .. })));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(read_authorities(&path), Err(AuthoritiesError::Read { .. })));
+    }
 }

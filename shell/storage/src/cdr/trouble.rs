@@ -2,12 +2,13 @@
 //! of the store may help.
 
 use std::borrow::Cow;
+use std::io;
 
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use thiserror::Error;
 
-use super::target::PasswordError;
+use super::target::{AuthoritiesError, PasswordError};
 
 /// What is wrong with a store.
 #[derive(Debug, Error)]
@@ -20,10 +21,14 @@ pub enum Trouble {
     Login(#[source] sqlx::Error),
     #[error("the password is missing")]
     Password(#[source] PasswordError),
+    #[error("nobody vouches for it")]
+    Authorities(#[source] AuthoritiesError),
     #[error("it has no such database")]
     NoDatabase(#[source] sqlx::Error),
     #[error("the user may not do that")]
     Denied(#[source] sqlx::Error),
+    #[error("the user may not do that: it has no right to {rights}")]
+    NoRight { rights: String },
     #[error("it is read-only")]
     ReadOnly(#[source] Option<sqlx::Error>),
     #[error("its node is not in the cluster's primary component")]
@@ -88,6 +93,8 @@ impl From<sqlx::Error> for Trouble {
                 };
                 sort.trouble(error)
             }
+            // How a certificate that is not believed, and anything else that the secure layer refuses, is told.
+            sqlx::Error::Io(refused) if refused.kind() == io::ErrorKind::InvalidData => Self::Tls(error),
             sqlx::Error::Io(_) => Self::Unreachable(error),
             sqlx::Error::Tls(_) => Self::Tls(error),
             // What a server that is not one, or that breaks off, says.
@@ -137,6 +144,7 @@ impl Sort {
 fn of_mysql(number: u16, message: &str) -> Sort {
     // ENOSPC within the text is how the storage engine passes on what the system said.
     let no_space = ["errno: 28 ", "Errcode: 28 ", "error 28 "].iter().any(|words| message.contains(words));
+    let apart = message.contains("Not connected to Primary Component");
     match number {
         1045 | 1698 | 1251 => Sort::Login,
         1049 => Sort::NoDatabase,
@@ -144,6 +152,8 @@ fn of_mysql(number: u16, message: &str) -> Sort {
         1290 | 1792 | 1836 | 3989 => Sort::ReadOnly,
         // ER_UNKNOWN_COM_ERROR is what a Galera node says that must not serve.
         1047 => Sort::NotPrimary,
+        // A statement that was under way when the majority went.
+        1180 if apart => Sort::NotPrimary,
         1021 | 1114 => Sort::Full,
         3 | 1026 | 1030 | 1180 if no_space => Sort::Full,
         // 1180: Galera's certification failed at the commit.

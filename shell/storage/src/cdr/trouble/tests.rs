@@ -16,6 +16,7 @@ fn numbers_of_mysql_are_told_apart() {
         (3, "Error writing file '/tmp/x' (Errcode: 28 \"No space left on device\")", Sort::Full),
         (1026, "Error writing file './x' (errno: 28 \"No space left on device\")", Sort::Full),
         (1213, "Deadlock found when trying to get lock; try restarting transaction", Sort::Conflict),
+        (1180, "Error while appending fragment(provider status: Not connected to Primary Component)", Sort::NotPrimary),
         (1180, "Got error 5 \"Input/output error\" during COMMIT", Sort::Conflict),
         (1040, "Too many connections", Sort::Busy),
         (1062, "Duplicate entry 'cdr' for key 'PRIMARY'", Sort::Exists),
@@ -45,6 +46,14 @@ fn states_of_postgres_are_told_apart() {
     for (state, sort) in cases {
         assert_eq!(of_postgres(state), sort, "{state}");
     }
+}
+
+/// The secure layer hands its refusals on as errors of reading.
+#[test]
+fn a_certificate_that_is_not_believed_is_no_server_that_cannot_be_reached() {
+    let of = |kind| Trouble::from(sqlx::Error::Io(io::Error::new(kind, "invalid peer certificate: UnknownIssuer")));
+    assert!(matches!(of(io::ErrorKind::InvalidData), Trouble::Tls(_)));
+    assert!(matches!(of(io::ErrorKind::ConnectionRefused), Trouble::Unreachable(_)));
 }
 
 /// Extended codes carry the primary one in their lowest byte.
