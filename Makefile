@@ -39,7 +39,7 @@ tools:
 	need keepalived keepalived; \
 	need mkfs.ext4 e2fsprogs; need faketime faketime; \
 	need mmdebstrap mmdebstrap; need systemd-analyze systemd; need dpkg-shlibdeps dpkg-dev; \
-	need mariadbd mariadb-server; need garbd galera-arbitrator-4; need psql postgresql; need rsync rsync; \
+	need mariadbd mariadb-server; need garbd galera-arbitrator-4; need psql postgresql; need rsync rsync; need openssl openssl; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \

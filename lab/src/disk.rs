@@ -1,5 +1,6 @@
 //! Disks that can fail: an ext4 file system in an image, mounted through a loop device. It can be full, it can stand
-//! still, and it can lose power, which leaves it with what was synced and what its journal had happened to write.
+//! still, and it can lose power, which leaves it with what was synced and what its journal had happened to write. A disk
+//! of memory can be full, no more.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -38,28 +39,51 @@ static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// One disk, mounted as long as it lives.
 #[derive(Debug)]
 pub struct Disk {
-    image: PathBuf,
+    kind: Kind,
     mount_point: PathBuf,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Image(PathBuf),
+    Memory { size_bytes: u64 },
 }
 
 impl Disk {
     /// Makes the disk in the file `image` and mounts it on the directory. Both must lie in a directory that
     /// [`share`] has prepared.
     pub fn make(image: &Path, mount_point: &Path) -> Result<Self, LabError> {
+        Self::make_of(SIZE_BYTES, image, mount_point)
+    }
+
+    /// The same with another size. The image takes only the room that is used of it.
+    pub fn make_of(size_bytes: u64, image: &Path, mount_point: &Path) -> Result<Self, LabError> {
         let failed = || LabError::io(format!("making {}", image.display()));
-        File::create(image).and_then(|file| file.set_len(SIZE_BYTES)).map_err(failed())?;
+        File::create(image).and_then(|file| file.set_len(size_bytes)).map_err(failed())?;
         fs::create_dir_all(mount_point).map_err(failed())?;
         let mut command = Command::new("mkfs.ext4");
         command.args(["-q", "-F", "-m", "0", "-O", "^resize_inode"]).arg(image);
         process::run(&mut command, "", COMMAND_LIMIT)?;
-        let disk = Self { image: image.to_owned(), mount_point: mount_point.to_owned() };
+        let disk = Self { kind: Kind::Image(image.to_owned()), mount_point: mount_point.to_owned() };
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    /// A disk of memory, empty, for programs that would find an image's own folder in their way.
+    pub fn of_memory(size_bytes: u64, mount_point: &Path) -> Result<Self, LabError> {
+        fs::create_dir_all(mount_point).map_err(LabError::io(format!("making {}", mount_point.display())))?;
+        let disk = Self { kind: Kind::Memory { size_bytes }, mount_point: mount_point.to_owned() };
         disk.mount()?;
         Ok(disk)
     }
 
     fn mount(&self) -> Result<(), LabError> {
         let mut command = Command::new("mount");
-        command.args(["-o", "loop,noatime"]).arg(&self.image).arg(&self.mount_point);
+        match &self.kind {
+            Kind::Image(image) => command.args(["-o", "loop,noatime"]).arg(image),
+            Kind::Memory { size_bytes } => command.args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "tmpfs"]),
+        };
+        command.arg(&self.mount_point);
         OWN.lock().unwrap_or_else(PoisonError::into_inner).push(self.mount_point.clone());
         process::run(&mut command, "", COMMAND_LIMIT).map(drop)
     }
@@ -88,6 +112,12 @@ impl Disk {
         let path = self.mount_point.join(FILLER);
         let failed = || LabError::io(format!("removing {}", path.display()));
         fs::remove_file(&path).map_err(failed())?;
+        self.sync()
+    }
+
+    /// What was written so far survives [`Self::lose_power`].
+    pub fn sync(&self) -> Result<(), LabError> {
+        let failed = || LabError::io(format!("syncing {}", self.mount_point.display()));
         let mounted = File::open(&self.mount_point).map_err(failed())?;
         syncfs(mounted).map_err(|errno| failed()(errno.into()))
     }

@@ -1,6 +1,8 @@
 //! Database servers on hosts of the lab: MariaDB alone or as a Galera cluster with an arbitrator, and PostgreSQL. Each has
 //! a data directory of its own, and ends with its `Server`.
 
+mod authority;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+pub use authority::{Authority, Certificate};
 
 use crate::netns::Host;
 use crate::{LabError, process};
@@ -36,6 +40,9 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// A server that is asked to end writes what it has, and takes leave of its cluster.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
 /// Small servers: they have a few thousand rows.
 const MARIADB_OPTIONS: [&str; 13] = [
     "--no-defaults",
@@ -53,9 +60,10 @@ const MARIADB_OPTIONS: [&str; 13] = [
     "--wsrep-sst-method=rsync",
 ];
 
-/// A member that is silent is given up within seconds, so that a test need not wait for it.
-const GALERA_OPTIONS: &str = "gmcast.peer_timeout=PT1S;evs.suspect_timeout=PT1S;\
-                              evs.inactive_timeout=PT3S;evs.inactive_check_period=PT0.5S;evs.keepalive_period=PT0.3S";
+/// A member that is silent is given up within seconds, so that a test need not wait for it. The others then have long
+/// enough to agree on it, also on a busy machine: a component that breaks twice at once wants every member back.
+const GALERA_OPTIONS: &str = "gmcast.peer_timeout=PT2S;evs.suspect_timeout=PT1.5S;evs.inactive_timeout=PT12S;\
+                              evs.install_timeout=PT10S;evs.inactive_check_period=PT0.5S;evs.keepalive_period=PT0.3S";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -73,6 +81,8 @@ pub struct Server {
     directory: PathBuf,
     /// Every member of the cluster.
     cluster: Vec<Ipv4Addr>,
+    /// Where it offers TLS.
+    certificate: Option<Certificate>,
     process: Option<Child>,
 }
 
@@ -100,7 +110,8 @@ impl Server {
         let directory = directory.join(&host.name);
         let data = directory.join("data");
         fs::create_dir_all(&data).map_err(LabError::io(format!("making {}", data.display())))?;
-        let server = Self { kind, host: host.clone(), directory, cluster: cluster.to_vec(), process: None };
+        let server =
+            Self { kind, host: host.clone(), directory, cluster: cluster.to_vec(), certificate: None, process: None };
         match kind {
             Kind::Mariadb | Kind::Galera => server.install_mariadb()?,
             Kind::Postgres => server.install_postgres()?,
@@ -152,6 +163,21 @@ impl Server {
         written.map_err(LabError::io(format!("writing {}", rules.display())))
     }
 
+    /// From its next start on the server offers TLS with this certificate.
+    pub fn use_certificate(&mut self, given: &Certificate) -> Result<(), LabError> {
+        let own =
+            Certificate { certificate: self.directory.join("server.pem"), key: self.directory.join("server.key") };
+        let user = if self.kind == Kind::Postgres { POSTGRES_USER } else { MARIADB_USER };
+        for (from, to) in [(&given.certificate, &own.certificate), (&given.key, &own.key)] {
+            // PostgreSQL takes no key that others may read.
+            let mut command = Command::new("install");
+            command.args(["--owner", user, "--mode", "0600"]).arg(from).arg(to);
+            process::run(&mut command, "", STATEMENT_LIMIT)?;
+        }
+        self.certificate = Some(own);
+        Ok(())
+    }
+
     /// Starts the server and waits until it answers. With `first`, a member of a cluster begins a new one.
     pub fn start(&mut self, first: bool) -> Result<(), LabError> {
         let address = self.host.address;
@@ -162,6 +188,10 @@ impl Server {
                 command.arg(format!("--socket={}", self.socket().display())).arg(format!("--bind-address={address}"));
                 command.arg(format!("--tmpdir={}", self.directory.display()));
                 command.arg(format!("--pid-file={}", self.directory.join("pid").display()));
+                if let Some(Certificate { certificate, key }) = &self.certificate {
+                    command.arg(format!("--ssl-cert={}", certificate.display()));
+                    command.arg(format!("--ssl-key={}", key.display()));
+                }
                 if self.kind == Kind::Galera {
                     command.args(["--wsrep-on=ON", "--wsrep-provider=/usr/lib/galera/libgalera_smm.so"]);
                     command.arg(format!("--wsrep-provider-options={GALERA_OPTIONS};gcache.size=8M"));
@@ -185,6 +215,10 @@ impl Server {
                 let mut command = as_postgres(self.host.command("setpriv"), "postgres")?;
                 command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory).arg("-h").arg(address.to_string());
                 command.args(["-c", "shared_buffers=16MB", "-c", "max_wal_size=8MB", "-c", "min_wal_size=2MB"]);
+                if let Some(Certificate { certificate, key }) = &self.certificate {
+                    command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", certificate.display())]);
+                    command.args(["-c", &format!("ssl_key_file={}", key.display())]);
+                }
                 command
             }
         };
@@ -293,6 +327,25 @@ impl Server {
             operation: format!("sending {signal} to the database on {}", self.host.name),
             source: errno.into(),
         })
+    }
+
+    /// Ends the server as a machine does that is shut down, and waits until it is gone.
+    pub fn stop(&mut self) -> Result<(), LabError> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        // PostgreSQL waits for its clients at SIGTERM, and Debian's service does not ask for that.
+        let signal = if self.kind == Kind::Postgres { Signal::SIGINT } else { Signal::SIGTERM };
+        // It may have ended already.
+        let _ = kill(Pid::from_raw(process.id() as i32), signal);
+        let begun = Instant::now();
+        while matches!(process.try_wait(), Ok(None)) {
+            if begun.elapsed() >= STOP_LIMIT {
+                let what = format!("the end of the database on {}", self.host.name);
+                return Err(LabError::Waited { what, limit_ms: STOP_LIMIT.as_millis() as u64 });
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        self.process = None;
+        Ok(())
     }
 
     /// Kills the server and waits until it is gone.

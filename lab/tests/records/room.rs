@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use phone::{CallState, PhoneCommand};
+use phone::audio::Mark;
+use phone::{CallState, EndReason, PhoneCommand};
+use tandem_lab::disk::{self, Disk};
 use tandem_lab::netns::{Host, Network};
 use tandem_lab::nodes::{ECHO_NUMBER, Node, SERVICE, Status, make_key, put_away};
 use tandem_lab::phones::{Account, Driver, Phones, SIP_PORT};
@@ -21,11 +23,20 @@ use tandem_lab::{ExpectedCall, compare_records};
 const WAIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-const NODES: [(&str, Ipv4Addr); 2] = [("a", Ipv4Addr::new(10, 77, 0, 11)), ("b", Ipv4Addr::new(10, 77, 0, 12))];
+pub const NODES: [(&str, Ipv4Addr); 2] = [("a", Ipv4Addr::new(10, 77, 0, 11)), ("b", Ipv4Addr::new(10, 77, 0, 12))];
 const PHONES: (&str, Ipv4Addr) = ("phones", Ipv4Addr::new(10, 77, 0, 21));
 
 /// Phones that call; one more never answers.
 const CALLERS: usize = 8;
+
+/// More than fill any table's last blocks.
+const ROUNDS_MAX: usize = 10;
+
+/// This much of a second must be heard of a call's audio.
+const PACKETS_HEARD: u64 = 5;
+
+/// A node's machine with its database: sparse, so that only what is used takes room.
+const DISK_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Every so many callers ring the phone that does not answer: the first one rings, the others find it busy.
 const UNANSWERED_EACH: usize = 4;
@@ -39,11 +50,33 @@ pub struct Room {
     phones: Phones,
     accounts: Vec<Account>,
     pub made: Vec<ExpectedCall>,
+    disks: Option<Disks>,
 }
 
 pub struct Ground {
     pub network: Network,
     pub directory: PathBuf,
+    disks: Option<Disks>,
+}
+
+/// The disks of machines, in the order in which they were made.
+struct Disks {
+    directory: PathBuf,
+    disks: Vec<Disk>,
+}
+
+impl Disks {
+    fn on(directory: &Path) -> Self {
+        disk::share(directory).expect("a directory for disks");
+        Self { directory: directory.to_owned(), disks: Vec::new() }
+    }
+}
+
+impl Drop for Disks {
+    fn drop(&mut self) {
+        self.disks.clear();
+        disk::unshare(&self.directory);
+    }
 }
 
 impl Ground {
@@ -53,16 +86,38 @@ impl Ground {
         let number = ROOMS.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tandem-records-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        Self { network: Network::build(&hosts).expect("a network"), directory }
+        Self { network: Network::build(&hosts).expect("a network"), directory, disks: None }
+    }
+
+    /// A disk of memory on this folder, which is made; it is the next one after those that there are.
+    pub fn add_memory(&mut self, size_bytes: u64, folder: &Path) {
+        let disks = self.disks.get_or_insert_with(|| Disks::on(&self.directory));
+        disks.disks.push(Disk::of_memory(size_bytes, folder).expect("a disk of memory"));
+    }
+
+    /// Each node's machine has a disk of its own that can lose power; all that the machine has is on it.
+    pub fn with_disks(mut self) -> Self {
+        let mut disks = Disks::on(&self.directory);
+        for (name, _) in NODES {
+            let image = self.directory.join(format!("{name}.image"));
+            disks.disks.push(Disk::make_of(DISK_BYTES, &image, &self.directory.join(name)).expect("a disk"));
+        }
+        self.disks = Some(disks);
+        self
     }
 
     pub fn host(&self, name: &str) -> &Host {
         self.network.host(name).expect("a host")
     }
 
-    /// A protected pair with this store.
+    /// A protected pair with this store, which wants a password.
     pub fn pair(self, store: &str) -> Room {
-        let Self { network, directory } = self;
+        self.pair_with(&format!("store = \"{store}\"\npassword_file = \"../password\"\n"))
+    }
+
+    /// A protected pair with this section `[records]`.
+    pub fn pair_with(self, records: &str) -> Room {
+        let Self { network, directory, disks } = self;
         write_password(&directory, PASSWORD);
         let key = directory.join("pair.key");
         make_key(&binary(), &key).expect("a key");
@@ -71,7 +126,7 @@ impl Ground {
             let (own, other) = (network.host(own).expect("a host"), network.host(other).expect("a host"));
             let node = Node::in_pair(own, other, &binary(), &directory, &key, &accounts).expect("a node's files");
             let file = File::options().append(true).open(directory.join(&own.name).join("tandem.toml"));
-            let text = format!("\n[records]\nstore = \"{store}\"\npassword_file = \"../password\"\n");
+            let text = format!("\n[records]\n{records}");
             file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a node's configuration");
             node
         };
@@ -79,7 +134,7 @@ impl Ground {
         nodes.iter_mut().for_each(|node| node.start().expect("a node"));
         let server = SocketAddr::from((SERVICE, SIP_PORT));
         let phones = Phones::start(network.host(PHONES.0).expect("a host"), &accounts, server).expect("phones");
-        let mut room = Room { nodes, network, directory, phones, accounts, made: Vec::new() };
+        let mut room = Room { nodes, network, directory, phones, accounts, made: Vec::new(), disks };
         room.wait_protected();
         room.register();
         room
@@ -121,6 +176,9 @@ impl Room {
         self.phones
             .with(move |driver| {
                 for (caller, number) in dialled.into_iter().enumerate() {
+                    // Who calls Echo hears itself.
+                    let mark = Mark { call: caller as u32, phone: 0 };
+                    driver.prepare_audio(caller, mark, mark);
                     driver.command(caller, PhoneCommand::Call { number });
                 }
             })
@@ -160,6 +218,45 @@ impl Room {
         self.made.extend(made);
     }
 
+    /// Waits until the calls of a round are what they were: who talked talks and hears itself, and what rang still rings.
+    pub fn wait_calls(&self) {
+        let callers: Vec<usize> = (0..CALLERS).collect();
+        self.phones.with(move |driver| driver.start_windows(&callers)).expect("the phones run");
+        let is_well = |driver: &Driver, caller: usize| {
+            let state = state(driver, caller);
+            if rings(caller) {
+                return matches!(state, CallState::Ringing | CallState::Ended { reason: EndReason::Rejected(_) });
+            }
+            let listener = driver.handsets.get(caller).and_then(|handset| handset.listener.as_ref());
+            let heard = listener.map_or(0, |listener| listener.report(driver.now_us()).new);
+            state == CallState::Talking && heard >= PACKETS_HEARD
+        };
+        let rings = |driver: &Driver| (0..CALLERS).any(|caller| state(driver, caller) == CallState::Ringing);
+        let wanted = move |driver: &Driver| rings(driver) && (0..CALLERS).all(|caller| is_well(driver, caller));
+        if !self.phones.wait_for(WAIT, wanted).expect("the phones run") {
+            let states = self.phones.with(|driver| (0..CALLERS).map(|at| state(driver, at)).collect::<Vec<_>>());
+            panic!("not all calls are what they were: {states:?}");
+        }
+    }
+
+    /// How often phones were let in, all together: more only when one had to register again.
+    pub fn registrations(&self) -> u64 {
+        let granted = |driver: &mut Driver| {
+            driver.handsets.iter().map(|handset| handset.phone.counters().registrations_granted).sum()
+        };
+        self.phones.with(granted).expect("the phones run")
+    }
+
+    /// A disk, in the order in which they were made.
+    pub fn disk(&self, number: usize) -> &Disk {
+        &self.disks.as_ref().expect("disks").disks[number]
+    }
+
+    /// What `tandem doctor` says on this node of the store: verdicts and texts.
+    pub fn doctor(&self, node: usize) -> Vec<(String, String)> {
+        doctor(&self.nodes[node])
+    }
+
     fn dialled(&self, caller: usize) -> String {
         if rings(caller) { self.accounts[CALLERS].number.clone() } else { ECHO_NUMBER.to_owned() }
     }
@@ -172,18 +269,35 @@ impl Room {
     }
 
     /// Waits until the node that serves says of its store what is wanted.
-    pub fn wait_told(&mut self, what: &str, wanted: impl Fn(&serde_json::Value) -> bool) {
+    pub fn wait_told(&self, what: &str, wanted: impl Fn(&serde_json::Value) -> bool) {
         let begun = Instant::now();
         loop {
-            let told: Vec<_> = self.nodes.iter().filter_map(|node| node.ask("status").ok()).collect();
-            let serves = |status: &&serde_json::Value| matches!(status["role"].as_str(), Some("active" | "alone"));
-            let active = told.iter().find(serves);
-            if active.is_some_and(|status| wanted(&status["records"])) {
+            let told = self.told_records();
+            if wanted(&told) {
                 return;
             }
-            assert!(begun.elapsed() < WAIT, "in vain: {what}: {active:?}");
+            assert!(begun.elapsed() < WAIT, "in vain: {what}: {told:?}");
             thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Calls until what the node that serves says of its store is what is wanted: a table may have room in the blocks that
+    /// it has, PostgreSQL's for a dozen rows and MariaDB's for two dozen.
+    pub fn rounds_until(&mut self, what: &str, wanted: impl Fn(&serde_json::Value) -> bool) {
+        for _ in 0..ROUNDS_MAX {
+            self.round(|_| {});
+            if wanted(&self.told_records()) {
+                return;
+            }
+        }
+        self.wait_told(what, wanted);
+    }
+
+    /// What the node that serves says of its store now; nothing when none serves.
+    pub fn told_records(&self) -> serde_json::Value {
+        let told = self.nodes.iter().filter_map(|node| node.ask("status").ok());
+        let serves = |status: &serde_json::Value| matches!(status["role"].as_str(), Some("active" | "alone"));
+        told.filter(serves).map(|mut status| status["records"].take()).next().unwrap_or_default()
     }
 
     /// Waits until the store has a row for each call that the phones made, as either node shows it, and nothing else but
@@ -243,6 +357,34 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         put_away(&mut self.nodes, &self.directory);
+        if self.disks.take().is_some() {
+            // What they were mounted on.
+            put_away(&mut self.nodes, &self.directory);
+        }
+    }
+}
+
+/// What `tandem doctor` says of the store of call records: verdicts and texts, an address after the other.
+pub fn doctor(node: &Node) -> Vec<(String, String)> {
+    let (_, text) = node.operate(&["doctor", "--json"]).expect("the program");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let findings = report["findings"].as_array().expect("findings").iter();
+    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let found = findings.filter(|finding| finding["check"] == "call records");
+    found.map(|finding| (text(finding, "verdict"), text(finding, "text"))).collect()
+}
+
+/// What `tandem config status --json` says; nothing when the node does not answer.
+pub fn told_configuration(node: &Node) -> serde_json::Value {
+    let (_, text) = node.operate(&["config", "status", "--json"]).expect("the program");
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+pub fn wait_for(what: &str, mut wanted: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !wanted() {
+        assert!(begun.elapsed() < WAIT, "in vain: {what}");
+        thread::sleep(LOOK_EVERY);
     }
 }
 
@@ -272,7 +414,7 @@ fn account(index: usize) -> Account {
 }
 
 /// The product's program.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tandem");
     let path = std::env::var_os("TANDEM_BINARY").map_or_else(built, PathBuf::from);
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}; build it or set TANDEM_BINARY", path.display()))
