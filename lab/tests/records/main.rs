@@ -95,6 +95,18 @@ fn is_full(text: &serde_json::Value) -> bool {
     text.as_str().is_some_and(|text| text.contains("its disk is full"))
 }
 
+/// A right that the user lacks is told before a record needs it.
+fn forbid_and_look(room: &Room, one: &Server) {
+    let verdicts = || room.doctor(0).into_iter().map(|(verdict, _)| verdict).collect::<Vec<_>>();
+    assert_eq!(verdicts(), ["ok", "ok"], "{:?}", room.doctor(0));
+    let rows = one.sql("SELECT COUNT(*) FROM cdr").expect("a count");
+    one.admin(&format!("REVOKE UPDATE ON {DATABASE}.* FROM {USER}@'%'")).expect("fewer rights");
+    let told = room.doctor(0);
+    assert!(told.iter().all(|(verdict, text)| verdict == "problem" && text.contains("may not do that")), "{told:?}");
+    one.admin(&format!("GRANT ALL ON {DATABASE}.* TO {USER}@'%'")).expect("all rights");
+    assert_eq!(one.sql("SELECT COUNT(*) FROM cdr").expect("a count"), rows, "looking writes nothing");
+}
+
 /// The member that takes the records has no room: the other one takes them, and the full one, which cannot follow, leaves
 /// the cluster. With room again it comes back.
 fn fill_first(room: &mut Room, one: &mut Server, two: &Server) {
@@ -127,6 +139,7 @@ fn a_galera_cluster_has_each_call_once_whatever_dies() {
     room.wait_records(1);
     quiet_rounds(&mut room, 5);
 
+    forbid_and_look(&room, &one);
     fill_first(&mut room, &mut one, &two);
     room.wait_records(1);
 
