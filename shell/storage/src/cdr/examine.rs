@@ -63,12 +63,10 @@ async fn examine_by(target: &Target, way: usize) -> Result<Found, Trouble> {
     let clock_ahead_ms = clock_ahead_ms(&mut connection).await?;
     let table = match Table::examine(&mut connection, target.table()).await? {
         None => Fit::Missing,
-        Some((table, 0)) => {
-            may_write(&mut connection, &table).await?;
-            Fit::Fits
-        }
-        Some((_, changes)) => Fit::Lacks(changes),
+        Some(0) => Fit::Fits,
+        Some(changes) => Fit::Lacks(changes),
     };
+    may_write(&mut connection, target.table(), table).await?;
     Ok(Found { table, clock_ahead_ms })
 }
 
@@ -88,26 +86,37 @@ fn now_s() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Asks whether the user has the rights that writing needs.
-async fn may_write(connection: &mut Connection, table: &Table) -> Result<(), Trouble> {
-    match table.dialect {
-        Dialect::Sqlite => Ok(()),
+/// Whether the user has the rights that writing needs, and making or extending the table where that comes first. MySQL
+/// does not tell of the latter.
+async fn may_write(connection: &mut Connection, table: &str, fit: Fit) -> Result<(), Trouble> {
+    let dialect = connection.dialect();
+    let name = quoted(dialect, table);
+    let lacking = match (dialect, fit) {
+        (Dialect::Sqlite, _) | (Dialect::Mysql, Fit::Missing | Fit::Lacks(_)) => return Ok(()),
         // Explaining a statement asks for its rights and does nothing of it.
-        Dialect::Mysql => {
-            let (name, column) = (quoted(table.dialect, &table.name), quoted(table.dialect, "src"));
+        (Dialect::Mysql, Fit::Fits) => {
+            let column = quoted(dialect, "src");
             let clause = format!("ON DUPLICATE KEY UPDATE {column} = VALUES({column})");
             let sql = format!("EXPLAIN INSERT INTO {name} ({column}) VALUES ('') {clause}");
-            connection.execute(&sql, &[]).await
+            return connection.execute(&sql, &[]).await;
         }
-        Dialect::Postgres => {
-            let sql = "SELECT (SELECT string_agg(wanted, ' and ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) \
-                       AS wanted WHERE NOT has_table_privilege(to_regclass($1::text), wanted))";
-            let rows = connection.fetch(sql, &[Some(quoted(table.dialect, &table.name))]).await?;
-            match rows.first().and_then(|row| row.first()?.clone()) {
-                None => Ok(()),
-                Some(rights) => Err(Trouble::NoRight { rights }),
-            }
+        (Dialect::Postgres, Fit::Fits) => {
+            "SELECT (SELECT string_agg(wanted, ' and ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS wanted \
+             WHERE NOT has_table_privilege(to_regclass($1::text), wanted))"
         }
+        (Dialect::Postgres, Fit::Lacks(_)) => {
+            "SELECT (SELECT 'ALTER a table that is not its own' FROM pg_class WHERE oid = to_regclass($1::text) \
+             AND NOT pg_has_role(relowner, 'USAGE'))"
+        }
+        (Dialect::Postgres, Fit::Missing) => {
+            "SELECT CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN NULL \
+             ELSE 'CREATE ' || $1::text END"
+        }
+    };
+    let rows = connection.fetch(lacking, &[Some(name)]).await?;
+    match rows.first().and_then(|row| row.first()?.clone()) {
+        None => Ok(()),
+        Some(rights) => Err(Trouble::NoRight { rights }),
     }
 }
 

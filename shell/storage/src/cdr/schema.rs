@@ -128,7 +128,7 @@ impl Table {
     }
 
     /// What `make` would have to do, and nothing is done; `None` when there is no such table.
-    pub(super) async fn examine(connection: &mut Connection, name: &str) -> Result<Option<(Self, usize)>, Trouble> {
+    pub(super) async fn examine(connection: &mut Connection, name: &str) -> Result<Option<usize>, Trouble> {
         let dialect = connection.dialect();
         let columns = found(connection, name).await?;
         if columns.is_empty() {
@@ -138,8 +138,7 @@ impl Table {
         check_engine(connection, name).await?;
         let indexes = missing_indexes(connection, name).await?.len();
         let unique = usize::from(!is_unique(connection, name).await?);
-        let changes = extend(dialect, name, &columns).len() + indexes + unique;
-        Ok(Some((Self::of(dialect, name, &columns), changes)))
+        Ok(Some(extend(dialect, name, &columns).len() + indexes + unique))
     }
 
     /// A statement that writes so many records, each with its `values`. A record of the same call that is there already
