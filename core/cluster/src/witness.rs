@@ -4,22 +4,27 @@
 //! of a node. Both are pure; whoever carries what they say authenticates it. What makes them safe: a node counts its
 //! lease from the moment at which it asked, the witness from the later one at which it was asked, and the witness's is
 //! longer by `TO_ACT`. Whoever lets the other node have the lease has therefore seen the end of the first one's.
+//! Where a store that others run takes the witness's place, a `deputy` on each node answers its asks.
 
 use std::time::Duration;
 
 use base::{Epoch, Incarnation, NodeIndex};
 use minicbor::{Decode, Decoder, Encode};
 
+pub mod deputy;
 pub mod lease;
 pub mod referee;
+pub mod terms;
 
+pub use deputy::Deputy;
 pub use lease::{Lease, Mode};
 pub use referee::Referee;
+pub use terms::{Kind, Terms};
 
 /// The version of what both sides mean. Fields may be added under new numbers without a new version.
 pub const VERSION: u16 = 1;
 
-/// How long a granted lease binds the witness: shorter than the silence after which a peer is down, so that the role is
+/// How long a granted lease binds a witness on a third machine: shorter than the silence after which a peer is down, so that the role is
 /// free when it is asked for.
 pub const LEASE: Duration = Duration::from_millis(100);
 

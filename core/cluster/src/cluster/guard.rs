@@ -10,10 +10,14 @@ use minicbor::{Decode, Encode};
 use super::Settings;
 use super::fencing::FenceState;
 use super::pings::Pings;
-use crate::witness::{LEASE, Lease, Mode, TO_ACT};
+use crate::witness::{Kind, LEASE, Lease, Mode, TO_ACT};
 
 /// Heartbeats whose echo may still come: half a second of them. An older echo would prove nothing any more.
 const SENT_MAX: usize = 16;
+
+/// Who has just taken over, or has just met a peer that was proven to be gone, serves so long without anybody's word:
+/// shorter than the silence after which a peer that has heard us would take the role.
+pub(super) const GRACE: Duration = LEASE.saturating_sub(TO_ACT);
 
 /// What stands between a node and a second master; without any of it availability wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +30,10 @@ pub struct Safeguards {
     /// How long the peer must see more ping targets before it is handed the role.
     #[n(2)]
     pub ping_settle: Duration,
+    /// What the witness is, where there is one.
+    #[n(3)]
+    #[cbor(default)]
+    pub witness_kind: Kind,
 }
 
 /// A program is run against a peer that fell silent, before or while we take over.
@@ -94,7 +102,8 @@ pub(super) struct Guard {
 impl Guard {
     pub fn new(settings: &Settings, now: LocalTime) -> Self {
         let mode = settings.safeguards.witness.filter(|_| settings.has_peer);
-        Self { lease: mode.map(|mode| Lease::new(mode, now)), ..Self::default() }
+        let kind = settings.safeguards.witness_kind;
+        Self { lease: mode.map(|mode| Lease::new(mode, kind, now)), ..Self::default() }
     }
 
     /// A heartbeat is sent.
@@ -120,7 +129,7 @@ impl Guard {
     pub fn took(&mut self, now: LocalTime) {
         self.sent.clear();
         self.heard_of_us_at = None;
-        self.grace_until = now + LEASE.saturating_sub(TO_ACT);
+        self.grace_until = now + GRACE;
         self.wants_role = false;
         self.resigned = false;
         self.withheld = false;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base::{Epoch, LocalTime};
 
 use super::Cluster;
+use super::guard::GRACE;
 use crate::heartbeat::{Drain, Heartbeat, Role};
 use crate::output::{Notice, Output};
 use crate::witness::{Answer, Ask, Lease, Mode, TO_ACT, Want, micros};
@@ -70,7 +71,13 @@ impl Cluster {
 
     /// An accepted heartbeat: what it says about the peer's patience with us.
     pub(super) fn note_contact(&mut self, now: LocalTime, heartbeat: &Heartbeat) {
-        self.guard.gone = None;
+        if self.guard.gone.take().is_some() && self.role == Role::Active {
+            // Its next daemon. Until it has heard us it listens far longer than this, and then its word counts.
+            self.guard.grace_until = self.guard.grace_until.max(now + GRACE);
+        }
+        if let Some(lease) = self.guard.lease.as_mut() {
+            lease.met_other();
+        }
         self.guard.fence = Default::default();
         self.guard.withheld = false;
         if heartbeat.heard != Some(self.incarnation) || heartbeat.role == Role::Active || heartbeat.leaving {
@@ -118,7 +125,9 @@ impl Cluster {
         if !lease.counts() || self.peer_is_gone(lease) {
             return None;
         }
-        Some(lease.held_until().max(self.assent_until()).max(self.guard.grace_until))
+        // What let us take over lets us go on until the witness has answered.
+        let proven_until = self.guard.gone.map_or(LocalTime::ZERO, |_| self.guard.gone_at + PROOF_LASTS);
+        Some(lease.held_until().max(self.assent_until()).max(self.guard.grace_until).max(proven_until))
     }
 
     /// Nobody else serves, so that we may begin to. Where that is not known, the witness is asked.

@@ -6,28 +6,13 @@ use std::time::Duration;
 use base::{Epoch, Incarnation, LocalTime, NodeIndex};
 use minicbor::{Decode, Encode};
 
-use super::{Answer, Ask, LEASE, TO_ACT, VERSION, Verdict, Want};
+use super::{Answer, Ask, Kind, Terms, VERSION, Verdict, Want};
 
 #[cfg(test)]
 mod tests;
 
-/// Between two asks while all is well: as often as heartbeats, so that a lease survives two that are lost.
-const ASK_EVERY: Duration = Duration::from_millis(30);
-
-/// The same while an answer that the role depends on is missing.
-const ASK_AGAIN: Duration = Duration::from_millis(10);
-
 /// Asked again at the earliest after this, when the other node's lease is about to run out.
 const ASK_SOONEST: Duration = Duration::from_millis(1);
-
-/// A witness that was silent for this long is lost: ten asks in a row.
-pub const LOST_AFTER: Duration = Duration::from_millis(300);
-
-/// A node that has just started gives the witness so long for its first answer.
-pub const FIRST_ANSWER_WAIT: Duration = Duration::from_millis(100);
-
-/// A peer that has been silent to the witness for so long as well is gone, and not merely cut off from us.
-const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// Asks whose answers are awaited. An answer that comes after so many further ones would be of no use any more.
 const ASKED_MAX: usize = 16;
@@ -87,6 +72,9 @@ pub struct Lease {
     /// Since when the lease is asked for in vain, because the other node has it.
     #[n(15)]
     denied_since: Option<LocalTime>,
+    #[n(16)]
+    #[cbor(default)]
+    kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
@@ -98,9 +86,10 @@ struct Asked {
 }
 
 impl Lease {
-    pub fn new(mode: Mode, now: LocalTime) -> Self {
+    pub fn new(mode: Mode, kind: Kind, now: LocalTime) -> Self {
         Self {
             mode,
+            kind,
             started_at: now,
             sequence: 0,
             asked: VecDeque::new(),
@@ -123,6 +112,10 @@ impl Lease {
         self.mode
     }
 
+    fn terms(&self) -> Terms {
+        Terms::of(self.kind)
+    }
+
     /// The next ask. One that does not want to hold the lease gives it up.
     pub fn ask(&mut self, now: LocalTime, index: NodeIndex, incarnation: Incarnation, want: Want, epoch: Epoch) -> Ask {
         let holding = self.holds(now);
@@ -141,7 +134,8 @@ impl Lease {
         }
         self.asked.push_back(Asked { sequence: self.sequence, at: now });
         let is_urgent = want == Want::Hold && self.hears(now);
-        self.ask_at = now + if is_urgent { ASK_AGAIN } else { ASK_EVERY };
+        let terms = self.terms();
+        self.ask_at = now + if is_urgent { terms.ask_again } else { terms.ask_every };
         Ask {
             version: VERSION,
             index,
@@ -169,30 +163,30 @@ impl Lease {
         let is_denied = answer.verdict == Verdict::Held && self.want == Want::Hold;
         self.denied_since = is_denied.then_some(self.denied_since.unwrap_or(now));
         self.other_alone = answer.verdict == Verdict::Held && answer.other_alone;
-        let left = Duration::from_micros(answer.left_us);
+        let (left, terms) = (Duration::from_micros(answer.left_us), self.terms());
         match answer.verdict {
             Verdict::Unproven => {
                 self.challenge = answer.challenge;
                 self.ask_at = now;
             }
             Verdict::Granted => {
-                let until = asked.at + left.min(LEASE).saturating_sub(TO_ACT);
+                let until = asked.at + left.min(terms.lease).saturating_sub(terms.to_act);
                 self.held_until = self.held_until.max(until);
-                self.ask_at = asked.at + ASK_EVERY;
+                self.ask_at = asked.at + terms.ask_every;
             }
             Verdict::Held => {
                 self.held_until = LocalTime::ZERO;
-                self.ask_at = now + left.clamp(ASK_SOONEST, ASK_EVERY);
+                self.ask_at = now + left.clamp(ASK_SOONEST, terms.ask_every);
             }
-            Verdict::Free => self.ask_at = asked.at + ASK_EVERY,
-            Verdict::Waiting => self.ask_at = now + ASK_AGAIN,
+            Verdict::Free => self.ask_at = asked.at + terms.ask_every,
+            Verdict::Waiting => self.ask_at = now + terms.ask_again,
         }
         true
     }
 
     /// The other node has what we ask for, and goes on to: it is no lease that merely has to run out.
     pub fn is_denied(&self, now: LocalTime) -> bool {
-        self.denied_since.is_some_and(|since| now >= since + LEASE)
+        self.denied_since.is_some_and(|since| now >= since + self.terms().lease)
     }
 
     /// The next ask is due at once: the role depends on it.
@@ -225,17 +219,17 @@ impl Lease {
 
     /// It has answered lately.
     pub fn hears(&self, now: LocalTime) -> bool {
-        self.heard_at.is_some_and(|at| now < at + LOST_AFTER)
+        self.heard_at.is_some_and(|at| now < at + self.terms().lost_after)
     }
 
     /// It has never answered, and has not had the time to.
     pub fn is_untried(&self, now: LocalTime) -> bool {
-        self.heard_at.is_none() && now < self.started_at + FIRST_ANSWER_WAIT
+        self.heard_at.is_none() && now < self.started_at + self.terms().first_answer_wait
     }
 
     /// When `hears` or `is_untried` ends, unless an answer comes.
     pub fn patience_ends_at(&self) -> LocalTime {
-        self.heard_at.map_or(self.started_at + FIRST_ANSWER_WAIT, |at| at + LOST_AFTER)
+        self.heard_at.map_or(self.started_at + self.terms().first_answer_wait, |at| at + self.terms().lost_after)
     }
 
     pub fn deadline(&self) -> LocalTime {
@@ -260,7 +254,12 @@ impl Lease {
 
     /// The witness had not heard the other node for long when it last answered.
     pub fn says_other_is_gone(&self) -> bool {
-        self.heard_at.is_some() && self.other_silent >= GONE_AFTER
+        self.heard_at.is_some() && self.other_silent >= self.terms().gone_after
+    }
+
+    /// The other node was heard by ourselves: what the witness said of its silence before is over.
+    pub fn met_other(&mut self) {
+        self.other_silent = Duration::ZERO;
     }
 
     /// The witness has heard the other node after `since`.
@@ -275,7 +274,7 @@ impl Lease {
     /// Whether it is news that the witness is heard, or is not: `Some` with what is the case, once.
     pub fn news(&mut self, now: LocalTime) -> Option<bool> {
         let hears = self.hears(now);
-        if (self.heard_at.is_none() && now < self.started_at + LOST_AFTER) || self.told == Some(hears) {
+        if (self.heard_at.is_none() && now < self.started_at + self.terms().lost_after) || self.told == Some(hears) {
             return None;
         }
         self.told = Some(hears);

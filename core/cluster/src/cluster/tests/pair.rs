@@ -8,7 +8,8 @@ use crate::cluster::{Cluster, Durable, Failback, Safeguards, Settings};
 use crate::heartbeat::{Heartbeat, Role};
 use crate::output::Output;
 use crate::timing::Timing;
-use crate::witness::{Answer, Referee};
+use crate::witness::deputy::tests::Store;
+use crate::witness::{Answer, Ask, Deputy, Referee};
 
 pub const A: usize = 0;
 pub const B: usize = 1;
@@ -25,6 +26,10 @@ pub struct Pair {
     pub record: Vec<(LocalTime, usize, Output)>,
     /// A third machine, where a test puts one.
     pub witness: Option<Referee>,
+    /// A store in its place, where a test has that; a deputy for each life of a node.
+    pub store: Option<Store>,
+    pub store_is_away: bool,
+    deputies: [Option<Deputy>; 2],
     /// Whether this node and the witness do not reach each other.
     pub cut_from_witness: [bool; 2],
     /// How long both were active at the same time.
@@ -66,6 +71,9 @@ impl Pair {
             disks: [Durable::default(); 2],
             record: Vec::new(),
             witness: None,
+            store: None,
+            store_is_away: false,
+            deputies: [None, None],
             cut_from_witness: [false; 2],
             both_active: Duration::ZERO,
             under_way: Vec::new(),
@@ -81,10 +89,19 @@ impl Pair {
 
     /// The same with a witness that has been up for a while.
     pub fn in_step_with(witness: Option<Referee>, safeguards: Safeguards) -> Self {
-        let mut pair = Self { witness, ..Self::new() };
+        Self::begin(Self { witness, ..Self::new() }, safeguards)
+    }
+
+    /// The same with an empty store for the witness's record.
+    pub fn in_step_with_store(safeguards: Safeguards) -> Self {
+        Self::begin(Self { store: Some(Store::default()), ..Self::new() }, safeguards)
+    }
+
+    fn begin(mut pair: Self, safeguards: Safeguards) -> Self {
         pair.start(A, Settings { safeguards, ..settings(A, 150) }, Position::default());
         pair.start(B, Settings { safeguards, ..settings(B, 100) }, Position::default());
-        pair.run(200);
+        // Who writes the first record waits for a whole lease.
+        pair.run(if pair.store.is_some() { 800 } else { 200 });
         assert_eq!(pair.roles(), [Some(Role::Active), Some(Role::Standby)]);
         pair.come_into_step(A, B);
         pair.run(100);
@@ -94,6 +111,7 @@ impl Pair {
     pub fn start(&mut self, node: usize, settings: Settings, position: Position) {
         self.lives += 1;
         let incarnation = Incarnation(1_000 + self.lives);
+        self.deputies[node] = Some(Deputy::new(NodeIndex(node as u8), self.now));
         self.nodes[node] = Some(Cluster::new(settings, self.disks[node], incarnation, position, self.now));
     }
 
@@ -217,15 +235,34 @@ impl Pair {
                 }
                 Output::EpochKnown { epoch } => self.disks[node].epoch = *epoch,
                 Output::AskWitness(ask) if !self.cut_from_witness[node] => {
-                    let fresh = 1 + self.record.len() as u64;
-                    let (at, now) = (self.now + DELAY * 3, self.now + DELAY);
-                    let answer = self.witness.as_mut().and_then(|witness| witness.ask(now, fresh, ask));
+                    let at = self.now + DELAY * 3;
+                    let answer = self.ask(node, ask);
                     self.answers.extend(answer.map(|answer| (at, node, answer)));
                 }
                 _ => {}
             }
             self.record.push((self.now, node, output));
         }
+    }
+
+    /// The witness is asked, or the store as often as the deputy wants.
+    fn ask(&mut self, node: usize, ask: &Ask) -> Option<Answer> {
+        let fresh = 1 + self.record.len() as u64;
+        let now = self.now + DELAY;
+        if let Some(witness) = self.witness.as_mut() {
+            return witness.ask(now, fresh, ask);
+        }
+        let store = self.store.as_mut().filter(|_| !self.store_is_away);
+        let (store, deputy) = (store?, self.deputies[node].as_mut()?);
+        let mut request = deputy.ask(now, ask.clone());
+        while let Some(next) = request {
+            let step = deputy.read(now, next.number, &store.carry_out(node, &next));
+            if step.answer.is_some() {
+                return step.answer;
+            }
+            request = step.request;
+        }
+        None
     }
 
     /// Through the real encoding, over each link, the second one slower.

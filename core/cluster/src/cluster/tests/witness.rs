@@ -8,7 +8,7 @@ use super::pair::{A, B, Pair, at, settings};
 use crate::cluster::{ResumeActive, Safeguards, Settings};
 use crate::heartbeat::Role;
 use crate::output::{Notice, Output};
-use crate::witness::{LEASE, Mode, Referee, Verdict};
+use crate::witness::{Kind, LEASE, Mode, Referee, Verdict};
 
 const ACTIVE: Option<Role> = Some(Role::Active);
 const STANDBY: Option<Role> = Some(Role::Standby);
@@ -312,47 +312,157 @@ fn a_witness_that_comes_back_ends_a_double_master_and_disturbs_no_single_one() {
     assert!(pair.node(A).witness().is_some_and(|lease| lease.holds(now)));
 }
 
+#[test]
+fn a_farewell_is_proof_enough_until_a_lost_witness_answers() {
+    let mut pair = pair(Mode::Require);
+    let life = pair.node(A).incarnation();
+    pair.cut_from_witness[B] = true;
+    pair.kill(A);
+    pair.input(B, |node, now| node.farewell(now, life));
+    pair.run(450);
+    assert_eq!(pair.node(B).role(), Role::Active);
+    pair.cut_from_witness[B] = false;
+    pair.run(1_000);
+    assert_eq!(pair.node(B).role(), Role::Active);
+    assert_eq!(pair.count(B, |output| matches!(output, Output::BecomeActive { .. })), 1);
+}
+
+#[test]
+fn what_the_witness_said_of_a_gone_peer_is_over_when_that_is_heard_again() {
+    let mut pair = pair(Mode::Prefer);
+    pair.kill(B);
+    pair.run(3_000);
+    pair.cut_from_witness[A] = true;
+    pair.run(1_000);
+    assert_eq!(pair.node(A).role(), Role::Active);
+    pair.start(B, Settings { safeguards: safeguards(Mode::Prefer), ..settings(B, 100) }, Position::default());
+    pair.run(500);
+    pair.come_into_step(A, B);
+    pair.run(500);
+    part(&mut pair);
+    pair.until(B, Role::Active, 1_000);
+    assert_eq!(pair.roles(), [STANDBY, ACTIVE]);
+    assert_eq!(pair.both_active, Duration::ZERO);
+}
+
+fn with_store(mode: Mode) -> Pair {
+    let mut pair = Pair::in_step_with_store(Safeguards { witness_kind: Kind::Record, ..safeguards(mode) });
+    pair.run(1_000);
+    assert!(pair.node(A).witness().is_some_and(|lease| lease.counts() && lease.verdict() == Verdict::Granted));
+    pair
+}
+
+#[test]
+fn with_a_store_a_cut_takes_as_long_as_its_lease_and_leaves_one_master() {
+    for delay in (0..120).step_by(7) {
+        let mut pair = with_store(Mode::Prefer);
+        pair.run(delay);
+        cut(&mut pair, A);
+        let took = pair.until(B, Role::Active, 2_000);
+        assert!((500..=720).contains(&took), "{took} ms, cut after {delay}");
+        assert_eq!(pair.roles(), [STANDBY, ACTIVE]);
+        pair.run(3_000);
+        pair.mute = [false; 2];
+        pair.run(2_000);
+        assert_eq!(pair.roles(), [STANDBY, ACTIVE]);
+        assert_eq!(pair.both_active, Duration::ZERO);
+    }
+}
+
+#[test]
+fn with_a_store_a_split_leaves_the_holder_and_a_farewell_waits_for_nobody() {
+    let mut pair = with_store(Mode::Require);
+    part(&mut pair);
+    pair.run(10_000);
+    assert_eq!(pair.roles(), [ACTIVE, STANDBY]);
+    pair.mute = [false; 2];
+    pair.run(2_000);
+    pair.come_into_step(A, B);
+    pair.run(100);
+    let life = pair.node(A).incarnation();
+    pair.kill(A);
+    pair.input(B, |node, now| node.farewell(now, life));
+    assert_eq!(pair.node(B).role(), Role::Active);
+    pair.run(1_000);
+    assert_eq!(pair.count(B, |output| matches!(output, Output::BecomeActive { .. })), 1);
+    assert_eq!(pair.node(B).witness().map(|lease| lease.verdict()), Some(Verdict::Granted));
+}
+
+#[test]
+fn with_a_store_a_switchover_passes_the_record_on_and_a_lone_daemon_takes_its_own_up() {
+    let mut pair = with_store(Mode::Require);
+    pair.input(B, |node, now| node.handed_over(now, Position::default()));
+    pair.run(300);
+    let now = pair.now;
+    assert!(pair.node(B).witness().is_some_and(|lease| lease.holds(now)));
+    pair.kill(A);
+    pair.run(300);
+    let epoch = pair.node(B).epoch();
+    pair.kill(B);
+    let restart = Some(ResumeActive { epoch });
+    let safeguards = Safeguards { witness_kind: Kind::Record, ..safeguards(Mode::Require) };
+    pair.start(B, Settings { restart, safeguards, ..settings(B, 100) }, at(1, 0, 50));
+    let took = pair.until(B, Role::Active, 1_000);
+    assert!(took <= 5, "{took} ms");
+}
+
 /// Whatever is cut, killed and restarted: while the witness counts there is never a second master. In `Require` it
 /// always counts.
 #[test]
 fn no_disturbance_makes_a_second_master() {
-    let mut reigns = 0;
-    for seed in 0..50 {
-        let mut random = Random::from_number(seed);
-        let mut pair = pair(Mode::Require);
-        for _ in 0..30 {
-            disturb(&mut pair, &mut random);
-            let pause = random.below(300);
-            pair.run(pause);
-            assert_eq!(pair.both_active, Duration::ZERO, "seed {seed}");
+    for kind in [Kind::Machine, Kind::Record] {
+        let safeguards = Safeguards { witness_kind: kind, ..safeguards(Mode::Require) };
+        let mut reigns = 0;
+        for seed in 0..50 {
+            let mut random = Random::from_number(seed);
+            let mut pair = if kind == Kind::Machine { pair(Mode::Require) } else { with_store(Mode::Require) };
+            for _ in 0..30 {
+                disturb(&mut pair, &mut random, safeguards);
+                let pause = random.below(300) * if kind == Kind::Machine { 1 } else { 4 };
+                pair.run(pause);
+                assert_eq!(pair.both_active, Duration::ZERO, "{kind:?}, seed {seed}");
+            }
+            (pair.mute, pair.cut_from_witness) = ([false; 2], [false; 2]);
+            find_witness(&mut pair, safeguards);
+            for node in [A, B] {
+                start(&mut pair, &mut random, node, safeguards);
+            }
+            pair.run(6_000);
+            let mut roles = pair.roles();
+            roles.sort();
+            assert_eq!(roles, [STANDBY, ACTIVE], "{kind:?}, seed {seed}");
+            reigns += pair.count(A, |output| matches!(output, Output::BecomeActive { .. }));
         }
-        (pair.mute, pair.cut_from_witness) = ([false; 2], [false; 2]);
-        if pair.witness.is_none() {
-            pair.restart_witness();
-        }
-        for node in [A, B] {
-            start(&mut pair, &mut random, node);
-        }
-        pair.run(6_000);
-        let mut roles = pair.roles();
-        roles.sort();
-        assert_eq!(roles, [STANDBY, ACTIVE], "seed {seed}");
-        reigns += pair.count(A, |output| matches!(output, Output::BecomeActive { .. }));
+        assert!(reigns > 100, "{reigns} reigns: the disturbances disturb too little");
     }
-    assert!(reigns > 100, "{reigns} reigns: the disturbances disturb too little");
 }
 
-fn start(pair: &mut Pair, random: &mut Random, node: usize) {
+fn lose_witness(pair: &mut Pair, safeguards: Safeguards) {
+    match safeguards.witness_kind {
+        Kind::Machine => pair.witness = None,
+        Kind::Record => pair.store_is_away = true,
+    }
+}
+
+/// A witness knows nothing of before; a store keeps what it has.
+fn find_witness(pair: &mut Pair, safeguards: Safeguards) {
+    match safeguards.witness_kind {
+        Kind::Machine => pair.restart_witness(),
+        Kind::Record => pair.store_is_away = false,
+    }
+}
+
+fn start(pair: &mut Pair, random: &mut Random, node: usize, safeguards: Safeguards) {
     if pair.nodes[node].is_some() {
         return;
     }
     let known = pair.disks[node].epoch;
     let restart = random.one_in(4).then_some(ResumeActive { epoch: known });
     let position = at(known.number, known.node.0, random.below(4));
-    pair.start(node, Settings { restart, safeguards: safeguards(Mode::Require), ..settings(node, 100) }, position);
+    pair.start(node, Settings { restart, safeguards, ..settings(node, 100) }, position);
 }
 
-fn disturb(pair: &mut Pair, random: &mut Random) {
+fn disturb(pair: &mut Pair, random: &mut Random, safeguards: Safeguards) {
     let node = random.below(2) as usize;
     match random.below(10) {
         0 => pair.kill(node),
@@ -360,10 +470,10 @@ fn disturb(pair: &mut Pair, random: &mut Random) {
         2 => pair.mute = [true; 2],
         3 => pair.mute = [false; 2],
         4 => pair.cut_from_witness[node] = !pair.cut_from_witness[node],
-        5 => pair.witness = None,
-        6 => pair.restart_witness(),
+        5 => lose_witness(pair, safeguards),
+        6 => find_witness(pair, safeguards),
         7 if pair.nodes[node].is_some() => pair.stall(node, random.below(400) + 20),
-        _ if pair.nodes[node].is_none() => start(pair, random, node),
+        _ if pair.nodes[node].is_none() => start(pair, random, node, safeguards),
         _ if pair.roles() == [ACTIVE, STANDBY] => pair.come_into_step(A, B),
         _ if pair.roles() == [STANDBY, ACTIVE] => pair.come_into_step(B, A),
         _ => {}
