@@ -36,7 +36,7 @@ tools:
 	@missing=(); need() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
 	PATH="$$PATH:/usr/sbin:/sbin"; \
 	need cc build-essential; need ip iproute2; need nft nftables; need sipp sip-tester; need baresip baresip-core; \
-	need keepalived keepalived; \
+	need keepalived keepalived; need etcd etcd-server; need openssl openssl; \
 	need mkfs.ext4 e2fsprogs; need faketime faketime; \
 	need mmdebstrap mmdebstrap; need systemd-analyze systemd; need dpkg-shlibdeps dpkg-dev; \
 	need mariadbd mariadb-server; need garbd galera-arbitrator-4; need psql postgresql; need rsync rsync; need openssl openssl; \

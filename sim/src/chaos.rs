@@ -7,7 +7,7 @@ mod people;
 
 use node::RECORDS_KEPT_MAX;
 use node::base::Level;
-use node::cluster::witness::Mode;
+use node::cluster::witness::{Kind, Mode};
 use phone::AnswerPolicy;
 
 use crate::check::{Failure, FaultKind};
@@ -54,6 +54,7 @@ fn plan(seed: u64) -> Plan {
             3 => Some(Mode::Require),
             _ => None,
         },
+        witness_kind: if seed % 16 < 8 { Kind::Machine } else { Kind::Record },
         // A machine that comes up in the middle of a split serves where the witness is only preferred.
         fencing: matches!(seed % 8, 6 | 7),
         files: true,

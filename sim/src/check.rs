@@ -78,6 +78,8 @@ pub struct Checks {
     /// When something the network or a fault swallowed may have been sent for the last time.
     pub lossy_until_us: u64,
     pub audio_us: u64,
+    /// What the consent of a slow witness adds to a cut.
+    pub consent_us: u64,
     /// What two ways of a packet may differ by.
     pub jitter_us: u64,
     /// When phones refused a call by themselves, and which phone.
@@ -106,6 +108,7 @@ impl Checks {
             faults: Vec::new(),
             lossy_until_us: 0,
             audio_us,
+            consent_us: 0,
             jitter_us: 3_000,
             refusals: Vec::new(),
             failure: None,

@@ -127,6 +127,7 @@ pub fn run(
     plan.trace = trace;
     if let Some(plant) = &plant {
         plan.levels = plant.levels();
+        plan.witness_kind = plant.witness_kind();
     }
     plan.witness = matches!(death, Death::LinksCut | Death::Isolated).then_some(Mode::Require);
     let mut world = World::new(plan);

@@ -13,7 +13,8 @@ mod splits;
 mod stream;
 
 use node::base::Level;
-use node::cluster::witness::Answer;
+use node::cluster::witness::deputy::{Reading, Request};
+use node::cluster::witness::{Answer, Kind};
 use node::media::relay::Relay;
 use node::pbx::record::Record;
 use node::{Action, Event, FilesEvent, Node, Now};
@@ -81,6 +82,17 @@ pub trait Plant: Send {
     /// What the witness answers this machine.
     fn witness_answer(&mut self, _machine: usize, _answer: &mut Answer) {}
 
+    /// What is the witness, where there is one.
+    fn witness_kind(&self) -> Kind {
+        Kind::Machine
+    }
+
+    /// What this machine asks of the store that is the witness, whose record has that revision now.
+    fn store_request(&mut self, _machine: usize, _request: &mut Request, _revision: u64) {}
+
+    /// What the store answers this machine.
+    fn store_reading(&mut self, _machine: usize, _reading: &mut Reading) {}
+
     /// The daemon of this machine stood still, and goes on.
     fn woke(&mut self, _machine: usize) {}
 
@@ -127,6 +139,7 @@ pub enum Planted {
     NewFieldToOldPeer,
     LeaseGrantedTwice,
     AddressKeptWithoutLease,
+    RevisionNotCompared,
     ContentsBelieved,
     NewestWins,
     RefusedTaken,
@@ -136,7 +149,7 @@ pub enum Planted {
     WokenKeepsAddress,
 }
 
-pub const ALL: [Planted; 27] = [
+pub const ALL: [Planted; 28] = [
     Planted::OutputBeforeCommit,
     Planted::CseqReused,
     Planted::ProvisionalNotSentAgain,
@@ -157,6 +170,7 @@ pub const ALL: [Planted; 27] = [
     Planted::NewFieldToOldPeer,
     Planted::LeaseGrantedTwice,
     Planted::AddressKeptWithoutLease,
+    Planted::RevisionNotCompared,
     Planted::ContentsBelieved,
     Planted::NewestWins,
     Planted::RefusedTaken,
@@ -200,6 +214,7 @@ impl Planted {
             Self::NewFieldToOldPeer => "new-field-to-old-peer",
             Self::LeaseGrantedTwice => "lease-granted-twice",
             Self::AddressKeptWithoutLease => "address-kept-without-lease",
+            Self::RevisionNotCompared => "revision-not-compared",
             Self::ContentsBelieved => "contents-believed",
             Self::NewestWins => "newest-wins",
             Self::RefusedTaken => "refused-taken",
@@ -245,6 +260,9 @@ impl Planted {
             }
             Self::LeaseGrantedTwice => "the witness grants the lease though the other node has it",
             Self::AddressKeptWithoutLease => "a node that lost both peer and witness keeps the address",
+            Self::RevisionNotCompared => {
+                "a store shows the other node an old record, and writes a new one though it has changed meanwhile"
+            }
             Self::ContentsBelieved => "one node's store says that it has every content that it is asked for",
             Self::NewestWins => "each edit claims to follow from what either node installed last",
             Self::RefusedTaken => "a shell finds nothing wrong with any folder",
@@ -279,6 +297,7 @@ impl Planted {
             Self::NewFieldToOldPeer => Box::new(levels::NewFieldToOldPeer::default()),
             Self::LeaseGrantedTwice => Box::new(leases::GrantedTwice::default()),
             Self::AddressKeptWithoutLease => Box::new(leases::KeptWithoutLease::default()),
+            Self::RevisionNotCompared => Box::new(leases::NotCompared::default()),
             Self::ContentsBelieved => Box::new(configuration::Misled::new(configuration::Lie::Contents)),
             Self::NewestWins => Box::new(configuration::Misled::new(configuration::Lie::Parent)),
             Self::RefusedTaken => Box::new(configuration::Misled::new(configuration::Lie::Check)),
@@ -305,7 +324,7 @@ impl Planted {
             Self::CallNotJournaled => (Reference::Answered, Death::Alone),
             Self::DeadlinesForgotten => (Reference::NoAnswer, Death::Kill),
             Self::HoldNotFollowed => (Reference::Held, Death::Kill),
-            Self::LeaseGrantedTwice => (Reference::CallerHangsUp, Death::LinksCut),
+            Self::LeaseGrantedTwice | Self::RevisionNotCompared => (Reference::CallerHangsUp, Death::LinksCut),
             Self::AddressKeptWithoutLease => (Reference::CallerHangsUp, Death::Isolated),
             Self::PortsNotWarm | Self::TagChanged | Self::MediaPortChanged => (Reference::Answered, Death::Kill),
             Self::ContentsBelieved | Self::NewestWins | Self::RefusedTaken => return Stage::Worlds,

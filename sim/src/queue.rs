@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use node::base::{Epoch, Incarnation};
 use node::cluster::Durable;
+use node::cluster::witness::deputy::{Reading, Request};
 use node::media::relay::Learned;
 use node::pbx::record::Record;
 
@@ -45,6 +46,25 @@ pub enum Happening {
     FromWitness {
         machine: usize,
         bytes: Vec<u8>,
+    },
+    /// A request of this machine's deputy has reached the store that is the witness, and is carried out.
+    ToStore {
+        machine: usize,
+        life: u64,
+        request: Box<Request>,
+    },
+    /// The store's answer to it has reached this machine.
+    FromStore {
+        machine: usize,
+        life: u64,
+        number: u64,
+        reading: Box<Reading>,
+    },
+    /// The daemon does not wait for it any longer.
+    StoreSilent {
+        machine: usize,
+        life: u64,
+        number: u64,
     },
     /// The fencing program of this machine does what it does.
     FencingEnds {

@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod pauses;
 mod people;
+mod record;
 mod settle;
 mod start;
 mod store;
@@ -16,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use node::base::{Level, Random, WallTime};
-use node::cluster::witness::Mode;
+use node::cluster::witness::{Kind, Mode};
 use node::pbx::configuration::{Configuration, Loaded};
 use node::{Answer, Event, Now};
 
@@ -69,6 +70,8 @@ pub struct Plan {
     pub levels: [Level; 2],
     /// There is a witness, and the nodes prefer or require it.
     pub witness: Option<Mode>,
+    /// What it is.
+    pub witness_kind: Kind,
     /// A silent peer's power is cut before its role is taken.
     pub fencing: bool,
     /// The shells keep the configuration's folder and a store of contents.
@@ -92,6 +95,7 @@ impl Plan {
             qualify: false,
             levels: [Level::OWN; 2],
             witness: None,
+            witness_kind: Kind::Machine,
             fencing: false,
             files: false,
             store: StorePlan::Own,
@@ -188,6 +192,11 @@ impl World {
             Happening::MediaToPhone { phone, bytes } => self.media_to_phone(phone, &bytes),
             Happening::ToWitness { machine, bytes } => self.witness_gets(machine, &bytes),
             Happening::FromWitness { machine, bytes } => self.witness_answers(machine, bytes),
+            Happening::ToStore { machine, life, request } => self.store_gets(machine, life, *request),
+            Happening::FromStore { machine, life, number, reading } => {
+                self.deputy_gets(machine, life, number, Some(reading));
+            }
+            Happening::StoreSilent { machine, life, number } => self.deputy_gets(machine, life, number, None),
             Happening::FencingEnds { machine, life, number } => self.fencing_ends(machine, life, number),
             Happening::Joined => self.join(),
             Happening::WitnessStarts => self.start_witness(),

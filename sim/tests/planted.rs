@@ -55,6 +55,11 @@ fn new_field_to_old_peer() {
 }
 
 #[test]
+fn revision_not_compared() {
+    caught(Planted::RevisionNotCompared);
+}
+
+#[test]
 fn lease_granted_twice() {
     caught(Planted::LeaseGrantedTwice);
 }

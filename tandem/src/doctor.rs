@@ -7,16 +7,23 @@ use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use admin::config::{Config, Service};
+use admin::config::{Config, Service, WitnessPlace};
 use admin::doctor::{Finding, Probes};
+use net::etcd::gateway::Header;
+use net::etcd::{Members, Settings};
 use net::key::{KeyError, PairKey};
 use net::neighbours::Neighbours;
 use net::witness::{DATAGRAM_BYTES_MAX, Seal};
 use node::cluster::witness::{Answer, Ask, Want};
 
+use crate::witness::etcd_settings;
+
 /// A witness answers within milliseconds.
 const WITNESS_WAIT: Duration = Duration::from_millis(500);
 const WITNESS_AGAIN: Duration = Duration::from_millis(100);
+
+/// A pair makes so many changes within half a day. An etcd that still has the oldest of them forgets nothing.
+const ETCD_REVISIONS_KEPT_MAX: u64 = 500_000;
 
 pub fn probe(config: &Config) -> Probes {
     let mut findings = Vec::new();
@@ -29,7 +36,11 @@ pub fn probe(config: &Config) -> Probes {
     if let (Some(witness), Some(peer)) = (&config.safeguards.witness, &config.peer)
         && let Ok(key) = PairKey::read(&peer.key_file)
     {
-        findings.extend(self::witness(&witness.addresses, &Seal::new(&key.witness_key()), config.index.0));
+        let seal = Seal::new(&key.witness_key());
+        findings.extend(match &witness.place {
+            WitnessPlace::Machine(addresses) => self::witness(addresses, &seal, config.index.0),
+            WitnessPlace::Etcd(etcd) => self::etcd(&etcd_settings(etcd, &seal)),
+        });
     }
     findings.extend(store::findings(&config.state_dir, &config.records));
     Probes { clock_synchronised: net::clock::is_synchronised(), findings }
@@ -62,6 +73,42 @@ fn neighbours(interface: &str) -> Finding {
             "run it as root or with CAP_NET_RAW, on an Ethernet interface",
         ),
     }
+}
+
+/// Every member is asked, and all must be of one cluster, which must let us write and forget what is long past.
+fn etcd(settings: &Settings) -> Vec<Finding> {
+    const CHECK: &str = "witness";
+    let mut members = match Members::new(settings) {
+        Ok(members) => members,
+        Err(error) => return vec![Finding::problem(CHECK, chain(&error), "mend the files that [witness] names")],
+    };
+    let mut findings = Vec::new();
+    let mut clusters = Vec::new();
+    for (place, address) in settings.members.iter().enumerate() {
+        let begun = Instant::now();
+        let Header { cluster, revision } = match members.look(place) {
+            Ok(header) => header,
+            Err(error) => {
+                let todo = "let the node reach it, and let its user read and write below /tandem/";
+                findings.push(Finding::problem(CHECK, format!("{address}: {}", chain(&error)), todo));
+                continue;
+            }
+        };
+        clusters.push(cluster);
+        let text = format!("{address} answers within {} ms and lets us write", begun.elapsed().as_millis());
+        findings.push(Finding::ok(CHECK, text));
+        let long_past = revision.checked_sub(ETCD_REVISIONS_KEPT_MAX).filter(|past| *past > 0);
+        if clusters.len() == 1 && long_past.is_some_and(|past| members.remembers(place, past)) {
+            let text = "etcd keeps every change for ever, and each lease is renewed ten times a second";
+            let todo = "start its members with --auto-compaction-retention=1h, or its disk quota will be used up";
+            findings.push(Finding::problem(CHECK, text, todo));
+        }
+    }
+    if clusters.windows(2).any(|pair| pair.first() != pair.last()) {
+        let todo = "name the members of one cluster only: two of them would let both nodes serve";
+        findings.push(Finding::problem(CHECK, "the members are of different clusters", todo));
+    }
+    findings
 }
 
 /// Every way to the witness is tried, and all must lead to one.

@@ -5,13 +5,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use admin::config::{Config, HmacKeyFile, Link, Safeguards, Synchronization, Telling, Track};
+use admin::config::{Config, HmacKeyFile, Link, Safeguards, Synchronization, Telling, Track, WitnessPlace};
 use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::random_bytes;
 use net::key::{KeyError, PairKey};
 use net::parent::{LinkPath, ParentConfig, ServiceAddress, VirtualInterface};
 use net::vrrp::hmac::HmacKey;
+use node::cluster::witness::Kind;
 use node::cluster::{Failback, vrrp};
 use pbx::Service;
 use pbx::conf::{Diagnostic, Severity};
@@ -107,6 +108,10 @@ impl Setup {
             witness: witness.as_ref().map(|witness| witness.mode),
             fencing,
             ping_settle: ping.as_ref().map(|ping| ping.settle).unwrap_or_default(),
+            witness_kind: match witness.as_ref().map(|witness| &witness.place) {
+                Some(WitnessPlace::Etcd(_)) => Kind::Record,
+                Some(WitnessPlace::Machine(_)) | None => Kind::Machine,
+            },
         }
     }
 

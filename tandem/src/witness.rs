@@ -1,4 +1,4 @@
-//! `tandem witness`: one socket, one referee for each pair.
+//! `tandem witness`: one socket, one referee for each pair; and how an etcd that takes its place is reached.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use admin::cli::WitnessArguments;
+use admin::config::Etcd;
 use base::{LocalTime, NodeIndex};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use net::clock::{local_now, random};
@@ -51,6 +52,12 @@ pub fn run(arguments: &WitnessArguments) -> ExitCode {
             ExitCode::from(NOT_STARTABLE)
         }
     }
+}
+
+/// A pair's number follows from its key, so that no two pairs share a record.
+pub fn etcd_settings(etcd: &Etcd, seal: &Seal) -> net::etcd::Settings {
+    let Etcd { members, ca_file, identity, login } = etcd.clone();
+    net::etcd::Settings { members, ca_file, identity, login, pair: seal.pair() }
 }
 
 fn serve(arguments: &WitnessArguments) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Phones that nobody here wrote, against the product on hosts of the lab: SIPp and baresip, through kill, cut and
 //! restart; two machines made a pair; and the mistakes that a newcomer makes. Needs root and, on Debian, the packages
-//! sip-tester, baresip-core and keepalived.
+//! sip-tester, baresip-core, keepalived and etcd-server.
 //!
 //! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names.
 
@@ -10,6 +10,7 @@ mod baresip;
 mod baresip_calls;
 mod capture;
 mod configuration;
+mod etcd;
 mod mutual;
 mod newcomer;
 mod pair;

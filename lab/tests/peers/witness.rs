@@ -24,7 +24,7 @@ const PORT: u16 = 7710;
 const CONSENT_MS: f64 = 40.0;
 
 /// Far longer than any of the two nodes waits for the other.
-const SPLIT: Duration = Duration::from_secs(2);
+pub const SPLIT: Duration = Duration::from_secs(2);
 
 /// The third machine's program; ends with the test.
 struct Witness(Child);
@@ -60,11 +60,11 @@ impl Drop for Witness {
     }
 }
 
-fn status(lab: &Lab, node: usize) -> Option<Value> {
+pub fn status(lab: &Lab, node: usize) -> Option<Value> {
     lab.nodes[node].ask("status").ok()
 }
 
-fn wait_witness(lab: &Lab, up: bool) {
+pub fn wait_witness(lab: &Lab, up: bool) {
     for node in 0..2 {
         wait_for("what the nodes hear of the witness", || {
             status(lab, node).filter(|status| status["witness"]["up"] == up)
@@ -73,12 +73,12 @@ fn wait_witness(lab: &Lab, up: bool) {
 }
 
 /// Whether each host has the service address.
-fn addresses(lab: &Lab) -> [bool; 2] {
+pub fn addresses(lab: &Lab) -> [bool; 2] {
     ["a", "b"].map(|name| lab.host(name).has_address(SERVICE).expect("addresses"))
 }
 
 /// From the moment at which the peer was given up to the last takeover.
-fn consent_ms(events: &[Value]) -> f64 {
+pub fn consent_ms(events: &[Value]) -> f64 {
     let newest = |kind: &str| {
         let found = events.iter().rev().find(|event| event["kind"] == kind);
         found.and_then(|event| event["at_ms"].as_f64()).unwrap_or_else(|| panic!("no {kind} in {events:?}"))
@@ -86,11 +86,11 @@ fn consent_ms(events: &[Value]) -> f64 {
     newest("active") - newest("peer_down")
 }
 
-fn epoch(lab: &Lab, node: usize) -> Option<u64> {
+pub fn epoch(lab: &Lab, node: usize) -> Option<u64> {
     lab.nodes[node].status().ok()?.epoch_number()
 }
 
-fn only(node: usize) -> [bool; 2] {
+pub fn only(node: usize) -> [bool; 2] {
     [node == 0, node == 1]
 }
 
@@ -111,8 +111,8 @@ fn read(directory: &Path, file: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn own_directory() -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("tandem-witness-{}", std::process::id()));
+pub fn own_directory(name: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("tandem-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("a directory");
     directory
@@ -120,7 +120,7 @@ fn own_directory() -> PathBuf {
 
 #[test]
 fn with_a_witness_there_is_one_master_whatever_is_cut() {
-    let told = own_directory();
+    let told = own_directory("witness");
     // Without the witness each lives by the other's word, so that the pair comes up before it.
     let mut lab = Lab::pair_with(RAMAIS.name, |third| programs(&told, third));
     let witness = Witness::start(&lab);

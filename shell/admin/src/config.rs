@@ -24,16 +24,17 @@ mod tests;
 mod track;
 mod value;
 mod vrrp;
+mod witness;
 
 pub use configuration::{LOCAL_MAX, Synchronization};
 pub use error::{ConfigError, Invalid, Problem};
 pub use records::{RecordServer, Records, STORE_ADDRESSES_MAX, ServerKind, StoreTls};
-pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards, WITNESS_ADDRESSES_MAX, Witness};
+pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards};
 pub use service::{Service, ServiceAddress};
 pub use telling::{AlarmSettings, Email, Telling};
 pub use track::{Subject, Track};
-
 pub use vrrp::{HmacKeyFile, Vrrp};
+pub use witness::{Etcd, WITNESS_ADDRESSES_MAX, Witness, WitnessPlace};
 
 use reader::Document;
 

@@ -49,6 +49,9 @@ pub enum PairingError {
     #[error("{} has several service addresses, which an invitation does not carry: copy the file to the other machine by \
              hand, and exchange `local` and `remote`", path.display())]
     SeveralAddresses { path: PathBuf },
+    #[error("{} has an etcd as its witness, which an invitation does not carry: take [witness] out, and write it on both \
+             machines when the other one has joined", path.display())]
+    EtcdWitness { path: PathBuf },
     #[error("read what was typed")]
     Input(#[source] io::Error),
     #[error("ask this machine for its addresses")]
@@ -232,6 +235,10 @@ impl Invitation {
         if !service.further.is_empty() {
             return Err(PairingError::SeveralAddresses { path: path.to_owned() });
         }
+        let witness = config.safeguards.witness.as_ref();
+        if witness.is_some_and(|witness| witness.addresses().is_empty()) {
+            return Err(PairingError::EtcdWitness { path: path.to_owned() });
+        }
         Ok(Self {
             key,
             inviter: config.name.clone(),
@@ -241,7 +248,7 @@ impl Invitation {
             priority: other_priority(service.priority),
             failback_automatic: config.failback == node::cluster::Failback::Automatic,
             links: peer.links.iter().map(exchanged).collect(),
-            witness: config.safeguards.witness.as_ref().map(|witness| witness.addresses.clone()).unwrap_or_default(),
+            witness: witness.map(|witness| witness.addresses().to_vec()).unwrap_or_default(),
         })
     }
 }

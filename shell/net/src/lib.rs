@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod clock;
 pub mod echo;
+pub mod etcd;
 mod icmp;
 pub mod key;
 pub mod link;

@@ -3,7 +3,7 @@
 use phone::Phone;
 use phone::audio::Mark;
 
-use super::{Checks, FaultKind};
+use super::{Checks, Fault, FaultKind};
 
 /// What a takeover, with which bad wires may end, allows at any time while they are bad.
 const BAD_WIRES_US: u64 = 200_000;
@@ -102,15 +102,23 @@ impl Checks {
 
     /// The worst fault within this time, and what it allows. Faults that follow closely add up.
     fn allowance(&self, from_us: u64, to_us: u64) -> (Option<FaultKind>, u64) {
-        let within = self.faults.iter().filter(|fault| fault.at_us + 250_000 >= from_us && fault.at_us <= to_us);
-        let worst = within.clone().max_by_key(|fault| fault.kind.silence_us());
+        let within = self
+            .faults
+            .iter()
+            .filter(|fault| fault.at_us + 250_000 + self.consent_us >= from_us && fault.at_us <= to_us);
+        let silence_us = |fault: &Fault| fault.kind.silence_us() + self.consent_us_of(fault.kind);
+        let worst = within.clone().max_by_key(|fault| silence_us(fault));
         let inside = within.filter(|fault| fault.at_us >= from_us);
-        let total: u64 = inside.map(|fault| fault.kind.silence_us()).sum();
-        let mut allowed = total.max(worst.map_or(0, |fault| fault.kind.silence_us()));
+        let total: u64 = inside.map(silence_us).sum();
+        let mut allowed = total.max(worst.map_or(0, silence_us));
         if from_us < self.lossy_until_us + 1_000_000 && !self.faults.is_empty() {
             allowed += BAD_WIRES_US;
         }
         (worst.map(|fault| fault.kind), allowed)
+    }
+
+    fn consent_us_of(&self, kind: FaultKind) -> u64 {
+        if matches!(kind, FaultKind::Cut | FaultKind::Heal) { self.consent_us } else { 0 }
     }
 
     /// Silences that still last.

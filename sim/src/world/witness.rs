@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use node::Event;
 use node::base::LocalTime;
-use node::cluster::witness::{Answer, Ask, Referee};
+use node::cluster::witness::{Answer, Ask, Kind, Referee};
 use node::cluster::{Fencing, OnFailure, Safeguards};
 
 use super::World;
+use super::record::Store;
 use crate::check::FaultKind;
 use crate::network::Path;
 use crate::queue::Happening;
@@ -26,22 +27,30 @@ const FENCING: Fencing = Fencing { wait: true, timeout: Duration::from_secs(2), 
 pub struct Witness {
     /// `None` while it does not run.
     referee: Option<Referee>,
+    /// An etcd in its place.
+    pub(super) store: Option<Store>,
     /// Which machines it does not reach.
     cut: [bool; 2],
 }
 
 impl Witness {
-    pub fn new(life: u64, now_us: u64) -> Self {
+    pub fn new(kind: Kind, life: u64, now_us: u64) -> Self {
         // It began so long ago that it waits for no lease of a former life.
         let began_us = now_us.saturating_sub(UP_US);
-        Self { referee: Some(Referee::new(life, LocalTime(began_us))), cut: [false; 2] }
+        match kind {
+            Kind::Machine => {
+                Self { referee: Some(Referee::new(life, LocalTime(began_us))), store: None, cut: [false; 2] }
+            }
+            Kind::Record => Self { referee: None, store: Some(Store::new()), cut: [false; 2] },
+        }
     }
 }
 
 impl World {
     pub(super) fn safeguards(&self) -> Safeguards {
         let fencing = self.plan.fencing.then_some(FENCING);
-        Safeguards { witness: self.plan.witness, fencing, ..Safeguards::default() }
+        let (witness, witness_kind) = (self.plan.witness, self.plan.witness_kind);
+        Safeguards { witness, witness_kind, fencing, ..Safeguards::default() }
     }
 
     /// A machine wants its peer's power cut.
@@ -61,7 +70,7 @@ impl World {
 
     /// A machine asks; it is on its way.
     pub(super) fn ask_witness(&mut self, machine: usize, bytes: Vec<u8>) {
-        if !self.reaches_witness(machine) {
+        if self.ask_deputy(machine, &bytes) || !self.reaches_witness(machine) {
             return;
         }
         for delay_us in self.network.transit(&mut self.random, Path::Witness).into_iter().flatten() {
@@ -95,7 +104,7 @@ impl World {
         }
     }
 
-    fn reaches_witness(&self, machine: usize) -> bool {
+    pub(super) fn reaches_witness(&self, machine: usize) -> bool {
         let of = &self.machines[machine];
         of.is_reachable() && !of.asleep && self.witness.as_ref().is_some_and(|witness| !witness.cut[machine])
     }
@@ -113,15 +122,20 @@ impl World {
         self.trace(|| "witness: killed".to_owned());
         if let Some(witness) = self.witness.as_mut() {
             witness.referee = None;
+            if let Some(store) = &mut witness.store {
+                store.up = false;
+            }
         }
     }
 
-    /// It knows nothing of before.
+    /// It knows nothing of before, unless it is a store.
     pub fn start_witness(&mut self) {
         self.trace(|| "witness: starts".to_owned());
         let (life, now) = (self.random.number(), LocalTime(self.now_us));
-        if let Some(witness) = self.witness.as_mut() {
-            witness.referee = Some(Referee::new(life, now));
+        match self.witness.as_mut() {
+            Some(Witness { store: Some(store), .. }) => store.up = true,
+            Some(witness) => witness.referee = Some(Referee::new(life, now)),
+            None => {}
         }
     }
 

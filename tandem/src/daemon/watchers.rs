@@ -2,15 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use admin::config::Safeguards;
+use admin::config::{Safeguards, WitnessPlace};
 use admin::events::Telling as Told;
 use admin::hooks::Fencer;
+use base::NodeIndex;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use net::etcd;
 use net::sockets::{Batch, UdpOptions, bind_udp, receive_many};
 use net::witness::Seal;
 use node::Event;
 use node::cluster::Pings;
 use node::cluster::output::Fence;
+use node::cluster::witness::{Answer, Ask};
 
 use super::inbox::InboxSender;
 use super::telling::Telling;
@@ -27,6 +30,8 @@ pub struct Watchers {
     pub witness: Vec<UdpSocket>,
     addresses: Vec<SocketAddr>,
     seal: Option<Seal>,
+    /// Where an etcd is the witness.
+    etcd: Option<etcd::Asker>,
     fencer: Option<Fencer>,
     sender: InboxSender,
 }
@@ -34,11 +39,18 @@ pub struct Watchers {
 impl Watchers {
     pub fn start(setup: &Setup, telling: &Telling, sender: &InboxSender) -> Result<Self> {
         let Safeguards { witness, ping, fencing, .. } = &setup.safeguards;
-        let addresses = witness.as_ref().map(|witness| witness.addresses.clone()).unwrap_or_default();
-        let seal = match (&setup.key, addresses.is_empty()) {
-            (_, true) => None,
-            (Some(key), false) => Some(Seal::new(&key.witness_key())),
-            (None, false) => return Err(miette!("a witness needs the pair's key")),
+        let addresses = witness.as_ref().map(|witness| witness.addresses().to_vec()).unwrap_or_default();
+        let seal = match (&setup.key, witness) {
+            (_, None) => None,
+            (Some(key), Some(_)) => Some(Seal::new(&key.witness_key())),
+            (None, Some(_)) => return Err(miette!("a witness needs the pair's key")),
+        };
+        let etcd = match (witness.as_ref().map(|witness| &witness.place), &seal) {
+            (Some(WitnessPlace::Etcd(etcd)), Some(seal)) => {
+                let settings = crate::witness::etcd_settings(etcd, seal);
+                Some(start_etcd(&settings, setup.index, telling, sender).wrap_err("[witness] is configured")?)
+            }
+            _ => None,
         };
         let ended = sender.clone();
         let start = |program| {
@@ -50,11 +62,14 @@ impl Watchers {
             start_pings(setup.lower(&place.interface), &ping.targets, telling, sender)
                 .wrap_err("[ping] is configured")?;
         }
-        Ok(Self { witness: sockets(&addresses)?, addresses, seal, fencer, sender: sender.clone() })
+        Ok(Self { witness: sockets(&addresses)?, addresses, seal, etcd, fencer, sender: sender.clone() })
     }
 
     /// Lost is lost: the next ask comes within some milliseconds.
     pub fn ask(&self, body: &[u8]) {
+        if let (Some(etcd), Ok(ask)) = (&self.etcd, Ask::decode(body)) {
+            return etcd.ask(ask);
+        }
         let Some(seal) = &self.seal else { return };
         let datagram = seal.seal_ask(body);
         for address in &self.addresses {
@@ -87,6 +102,20 @@ impl Watchers {
             self.sender.event(Event::Fenced { number, done: false });
         }
     }
+}
+
+fn start_etcd(
+    settings: &etcd::Settings,
+    index: NodeIndex,
+    telling: &Telling,
+    sender: &InboxSender,
+) -> Result<etcd::Asker> {
+    let (sender, teller) = (sender.clone(), telling.teller());
+    let answered = move |answer: Answer| sender.event(Event::Witness { bytes: answer.encode() });
+    let told = move |text| {
+        teller.tell(Told::new("witness", text));
+    };
+    etcd::start(settings, index, answered, told).into_diagnostic()
 }
 
 /// Bound to no address of their own: the way to the witness may change with the routes.

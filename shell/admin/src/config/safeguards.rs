@@ -1,30 +1,25 @@
 //! Owns what keeps a node from being a second master, and who is told of a new role: the sections `[witness]`,
 //! `[ping]`, `[fencing]` and `[hooks]`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use node::cluster::OnFailure;
-use node::cluster::witness::Mode;
 
 use super::reader::{Problems, Section, Value};
 use super::sections::elsewhere;
 use super::telling::command;
+use super::witness::{self, Witness};
 use super::{Service, value};
 
-const WITNESS_KEYS: [&str; 2] = ["address", "mode"];
 const PING_KEYS: [&str; 2] = ["targets", "settle_seconds"];
 const FENCING_KEYS: [&str; 4] = ["program", "wait", "timeout_ms", "on_failure"];
 const HOOKS_KEYS: [&str; 1] = ["role"];
 
 /// Those of the sections that `[node]` and the others stand beside, with their keys.
 pub(super) const SECTIONS: [(&str, &[&str]); 4] =
-    [("[witness]", &WITNESS_KEYS), ("[ping]", &PING_KEYS), ("[fencing]", &FENCING_KEYS), ("[hooks]", &HOOKS_KEYS)];
-
-/// Ways to the witness. Each costs a packet each 30 ms.
-pub const WITNESS_ADDRESSES_MAX: usize = 4;
-
-const WITNESS_HELP: &str = "write the third machine's address and port, as in address = [\"10.77.0.31:7710\"]";
+    [("[witness]", &witness::KEYS), ("[ping]", &PING_KEYS), ("[fencing]", &FENCING_KEYS), ("[hooks]", &HOOKS_KEYS)];
 
 /// Each target costs four packets a second. More add nothing.
 pub const PING_TARGETS_MAX: usize = 16;
@@ -47,14 +42,6 @@ pub struct Safeguards {
     pub role_hook: Option<String>,
 }
 
-/// The third machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// Ways to the one witness, at least one.
-    pub addresses: Vec<SocketAddr>,
-    pub mode: Mode,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ping {
     /// At least one.
@@ -72,7 +59,13 @@ pub struct FencingProgram {
     pub on_failure: OnFailure,
 }
 
-pub(super) fn safeguards(root: &Section<'_>, service: Option<&Service>, problems: &mut Problems) -> Safeguards {
+/// Relative paths start at `directory`.
+pub(super) fn safeguards(
+    root: &Section<'_>,
+    directory: &Path,
+    service: Option<&Service>,
+    problems: &mut Problems,
+) -> Safeguards {
     for section in ["witness", "ping", "fencing"] {
         if !root.has("peer")
             && let Some(found) = root.section(section, &mut Problems::new())
@@ -82,57 +75,10 @@ pub(super) fn safeguards(root: &Section<'_>, service: Option<&Service>, problems
         }
     }
     Safeguards {
-        witness: witness(root, service, problems),
+        witness: witness::witness(root, directory, service, problems),
         ping: ping(root, service, problems),
         fencing: fencing(root, problems),
         role_hook: hooks(root, problems),
-    }
-}
-
-fn witness(root: &Section<'_>, service: Option<&Service>, problems: &mut Problems) -> Option<Witness> {
-    let section = root.section("witness", problems)?;
-    section.check_keys(&WITNESS_KEYS, |key| elsewhere(key, "[witness]"), problems);
-    let texts = section.texts("address", "10.77.0.31:7710", problems);
-    if texts.is_empty() && !section.has("address") {
-        problems.push(section.problem("[witness] has no `address`", WITNESS_HELP));
-    }
-    if let Some(extra) = texts.get(WITNESS_ADDRESSES_MAX) {
-        let text = format!("there are {} addresses of the witness", texts.len());
-        problems.push(extra.problem(text, "they are ways to one witness: keep those that share the least cables"));
-    }
-    let addresses: Vec<SocketAddr> = texts.iter().filter_map(|text| witness_address(text, service, problems)).collect();
-    let mode = match section.text("mode", problems) {
-        None => Mode::Prefer,
-        Some(text) => mode(&text, problems)?,
-    };
-    (!addresses.is_empty()).then_some(Witness { addresses, mode })
-}
-
-fn witness_address(text: &Value<&str>, service: Option<&Service>, problems: &mut Problems) -> Option<SocketAddr> {
-    let found = text.value.parse::<SocketAddr>().ok();
-    let usable = found.filter(|address| address.port() != 0 && value::is_host(address.ip()));
-    let problem = match usable {
-        // A name would have to be looked up while nobody serves.
-        None => format!("`{}` is no address with a port", text.value),
-        Some(address) if service.is_some_and(|service| service.has(address.ip())) => {
-            format!("{} is the service address, which moves", address.ip())
-        }
-        Some(address) => return Some(address),
-    };
-    problems.push(text.problem(problem, WITNESS_HELP));
-    None
-}
-
-fn mode(text: &Value<&str>, problems: &mut Problems) -> Option<Mode> {
-    match text.value {
-        "prefer" => Some(Mode::Prefer),
-        "require" => Some(Mode::Require),
-        other => {
-            let help = "write mode = \"prefer\" (the default: without any witness the pair goes on) or mode = \
-                        \"require\" (without one, only a node that hears its peer serves)";
-            problems.push(text.problem(format!("`mode` cannot be `{other}`"), help));
-            None
-        }
     }
 }
 

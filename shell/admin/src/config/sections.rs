@@ -53,7 +53,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let tracks = track::tracks(&root, directory, &mut problems);
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     let synchronization = synchronization(&root, &mut problems);
-    let safeguards = safeguards(&root, service.as_ref(), &mut problems);
+    let safeguards = safeguards(&root, directory, service.as_ref(), &mut problems);
     let telling = telling(&root, root.has("peer"), &mut problems);
     let records = records(&root, directory, &mut problems);
     match (node, service, synchronization, records) {

@@ -232,7 +232,7 @@ fn a_witness_is_in_both_files_and_its_key_on_the_first_machine() {
     second.write(&secrets()).unwrap();
     for file in [&first.config_file, &second.config_file] {
         let config = Config::read(file).unwrap();
-        assert_eq!(config.safeguards.witness.unwrap().addresses, witness);
+        assert_eq!(config.safeguards.witness.unwrap().addresses(), witness);
     }
     let key = place.0.join("a/witness.key");
     assert!(written.files.contains(&key));

@@ -165,10 +165,10 @@ fn a_closed_port_is_free_again() {
     bench.threads.close(port.port);
     bench.threads.close(port.port);
     assert_eq!(bench.threads.statistics(port.port), None);
-    assert_eq!(bench.threads.ports(), []);
+    assert_eq!(bench.threads.ports(), [0_u16; 0]);
     eventually("the free port", || UdpSocket::bind((HOST, port.port)).is_ok());
     bench.threads.update(port.clone()).unwrap();
-    assert_eq!(bench.threads.ports(), []);
+    assert_eq!(bench.threads.ports(), [0_u16; 0]);
 }
 
 #[test]
