@@ -68,6 +68,10 @@ impl Node {
         if lost_peer && self.cluster.role() == Role::Standby {
             self.vrrp_hold(now);
         }
+        if self.stop_asked_by.is_some() && self.cluster.role() == Role::Standby {
+            // Handed over. The peer is told that we leave, so that it waits neither for us nor for what we hold.
+            self.leave(now);
+        }
     }
 
     fn become_active(&mut self, now: Now, before: Role, epoch: Epoch) {
@@ -128,8 +132,5 @@ impl Node {
             self.rebuild(now);
         }
         self.stop_waits_until = None;
-        if self.stop_asked_by.take().is_some() {
-            self.actions.push(Action::Stopped);
-        }
     }
 }
