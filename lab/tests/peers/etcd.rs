@@ -121,7 +121,9 @@ fn with_an_etcd_as_witness_there_is_one_master_whatever_is_cut() {
     let standby = 1 - active;
     let began = epoch(&lab, active);
     let lease = |lab: &Lab, node: usize| status(lab, node).map(|status| status["witness"]["lease"].clone());
-    wait_for("the lease", || (lease(&lab, active)? == "this node" && lease(&lab, standby)? == "the peer").then_some(()));
+    wait_for("the lease", || {
+        (lease(&lab, active)? == "this node" && lease(&lab, standby)? == "the peer").then_some(())
+    });
     let word = doctors_word(&lab, active);
     assert_eq!(word.matches("and lets us write").count(), MEMBERS, "{word}");
 

@@ -18,7 +18,8 @@ const RINGING_OVER_US: u64 = 2_000_000;
 impl Checks {
     /// How long one side may be ahead of the other.
     pub(super) fn prompt_us(&self, now_us: u64) -> u64 {
-        if now_us < self.lossy_until_us + PROMPT_LOSSY_US { PROMPT_LOSSY_US } else { PROMPT_US }
+        let lossy = now_us < self.lossy_until_us + PROMPT_LOSSY_US;
+        if lossy { PROMPT_LOSSY_US } else { PROMPT_US + self.consent_us }
     }
 
     /// To be called from time to time.

@@ -13,7 +13,7 @@ use crate::queue::Happening;
 /// After this a daemon gives a request up.
 const LIMIT_US: u64 = 250_000;
 
-/// A write to the disks of a majority: usually, one in ten times, and one in fifty times. The last may be made after it
+/// A write to the disks of a majority: usually, once in fifty times, and once in a thousand. The last may be made after it
 /// was given up.
 const WRITE_US: u64 = 8_000;
 const SLOW_WRITE_US: u64 = 100_000;
@@ -81,9 +81,9 @@ impl World {
         if !self.reaches_witness(machine) {
             return;
         }
-        let bound_us = match self.random.below(50) {
+        let bound_us = match self.random.below(1_000) {
             0 => SLOWEST_WRITE_US,
-            1..=5 => SLOW_WRITE_US,
+            1..=20 => SLOW_WRITE_US,
             _ => WRITE_US,
         };
         let write_us = self.random.below(bound_us);

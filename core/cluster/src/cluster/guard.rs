@@ -123,6 +123,10 @@ impl Guard {
     pub fn gone(&mut self, now: LocalTime, incarnation: Option<Incarnation>) {
         self.gone = incarnation;
         self.gone_at = now;
+        if let Some(lease) = &mut self.lease {
+            // What the dead one held is free for whoever says so.
+            lease.hurry();
+        }
     }
 
     /// We serve from now on.

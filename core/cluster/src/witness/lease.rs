@@ -75,6 +75,10 @@ pub struct Lease {
     #[n(16)]
     #[cbor(default)]
     kind: Kind,
+    /// When that was asked which was answered last.
+    #[n(17)]
+    #[cbor(default)]
+    answered_ask_at: LocalTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
@@ -105,6 +109,7 @@ impl Lease {
             round_trip: Duration::ZERO,
             want: Want::Watch,
             denied_since: None,
+            answered_ask_at: LocalTime::ZERO,
         }
     }
 
@@ -157,6 +162,7 @@ impl Lease {
         let Some(place) = self.asked.iter().position(|asked| asked.sequence == answer.sequence) else { return false };
         let Some(asked) = self.asked.drain(..=place).next_back() else { return false };
         self.heard_at = Some(now);
+        self.answered_ask_at = asked.at;
         self.round_trip = now.since(asked.at);
         self.verdict = answer.verdict;
         self.other_silent = Duration::from_micros(answer.other_silent_us);
@@ -262,9 +268,11 @@ impl Lease {
         self.other_silent = Duration::ZERO;
     }
 
-    /// The witness has heard the other node after `since`.
+    /// The witness has heard the other node after `since`, and was asked after it: whoever was proven to be gone then may
+    /// have been heard with what it had sent before.
     pub fn heard_other_after(&self, since: LocalTime) -> bool {
-        self.heard_at.is_some_and(|at| LocalTime(at.0.saturating_sub(super::micros(self.other_silent))) > since)
+        self.answered_ask_at >= since
+            && self.heard_at.is_some_and(|at| LocalTime(at.0.saturating_sub(super::micros(self.other_silent))) > since)
     }
 
     pub fn other_is_alone(&self) -> bool {
