@@ -130,7 +130,7 @@ fn etcd(section: &Section<'_>, directory: &Path, service: Option<&Service>, prob
     }
     let found: Vec<Member> = texts.iter().filter_map(|text| member(text, service, problems)).collect();
     let all_secure = found.iter().all(|member| member.secure);
-    let mut file = |key: &str, example: &str, problems: &mut Problems| {
+    let file = |key: &str, example: &str, problems: &mut Problems| {
         let text = section.text(key, problems)?;
         value::path(key, &text, example, directory, problems)
     };

@@ -1,6 +1,6 @@
 //! The members of an etcd cluster, asked over HTTP with JSON: the one that answered last first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use node::cluster::witness::deputy::{Reading, Request};
 use serde_json::Value;
@@ -16,13 +16,19 @@ const REQUEST_LIMIT: Duration = Duration::from_millis(250);
 /// A password is slow to check on purpose.
 const LOGIN_LIMIT: Duration = Duration::from_secs(2);
 
+/// Between two tries of a password that was refused.
+const LOGIN_AGAIN: Duration = Duration::from_secs(1);
+
+/// What changes about one member is told as often at most: one that answers now and then would fill the events.
+const NEWS_EVERY: Duration = Duration::from_secs(10);
+
 /// An answer has three short values.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Why a member did not do what it was asked to. Whether it did is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
-    #[error("the member of etcd does not answer")]
+    #[error("the member of etcd cannot be asked")]
     Silent(#[source] ureq::Error),
     /// In its own words.
     #[error("etcd refuses: {reason}")]
@@ -39,6 +45,8 @@ pub struct Members {
     at: usize,
     login: Option<(String, String)>,
     token: Option<String>,
+    /// When etcd refused user or password last, and why.
+    locked_out: Option<(Instant, String)>,
     news: Option<String>,
 }
 
@@ -46,6 +54,7 @@ struct Member {
     address: String,
     /// As it was told last: why it fails.
     trouble: Option<String>,
+    told_at: Option<Instant>,
 }
 
 impl Members {
@@ -63,7 +72,11 @@ impl Members {
             .http_status_as_error(false)
             .build()
             .into();
-        let member = |address: &String| Member { address: address.trim_end_matches('/').to_owned(), trouble: None };
+        let member = |address: &String| Member {
+            address: address.trim_end_matches('/').to_owned(),
+            trouble: None,
+            told_at: None,
+        };
         Ok(Self {
             agent,
             keys: Keys::new(settings.pair),
@@ -71,6 +84,7 @@ impl Members {
             at: 0,
             login,
             token: None,
+            locked_out: None,
             news: None,
         })
     }
@@ -108,7 +122,8 @@ impl Members {
     fn note(&mut self, error: Option<&MemberError>) {
         let Some(member) = self.members.get_mut(self.at) else { return };
         let trouble = error.map(in_one_line);
-        if member.trouble != trouble {
+        if member.trouble != trouble && member.told_at.is_none_or(|at| at.elapsed() >= NEWS_EVERY) {
+            member.told_at = Some(Instant::now());
             let state = trouble.as_deref().unwrap_or("answers");
             self.news = Some(format!("{}: {state}", member.address));
             member.trouble = trouble;
@@ -116,12 +131,7 @@ impl Members {
     }
 
     fn post(&mut self, member: usize, path: &str, body: &Value, limit: Duration) -> Result<Value, MemberError> {
-        if self.token.is_none()
-            && let Some((user, password)) = &self.login
-        {
-            let answer = self.send(member, "auth/authenticate", &gateway::login(user, password), LOGIN_LIMIT)?;
-            self.token = Some(gateway::token_of(&answer).ok_or(MemberError::Unreadable)?);
-        }
+        self.log_in(member)?;
         let answer = self.send(member, path, body, limit);
         if let Err(MemberError::Refused { reason }) = &answer
             && (reason.contains("invalid auth token") || reason.contains("auth store is old"))
@@ -129,6 +139,19 @@ impl Members {
             self.token = None;
         }
         answer
+    }
+
+    fn log_in(&mut self, member: usize) -> Result<(), MemberError> {
+        let Some((user, password)) = self.login.as_ref().filter(|_| self.token.is_none()) else { return Ok(()) };
+        if let Some((_, reason)) = self.locked_out.as_ref().filter(|(at, _)| at.elapsed() < LOGIN_AGAIN) {
+            return Err(MemberError::Refused { reason: reason.clone() });
+        }
+        let answer = self.send(member, "auth/authenticate", &gateway::login(user, password), LOGIN_LIMIT);
+        if let Err(MemberError::Refused { reason }) = &answer {
+            self.locked_out = Some((Instant::now(), reason.clone()));
+        }
+        self.token = Some(gateway::token_of(&answer?).ok_or(MemberError::Unreadable)?);
+        Ok(())
     }
 
     fn send(&self, member: usize, path: &str, body: &Value, limit: Duration) -> Result<Value, MemberError> {

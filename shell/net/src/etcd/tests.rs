@@ -138,6 +138,20 @@ fn a_user_logs_in_first_and_shows_the_token() {
 }
 
 #[test]
+fn a_refused_password_is_not_tried_with_each_ask() {
+    let place = Place::new("refused");
+    let file = place.file("password", 0o600, "wrong\n");
+    let (address, heads) = member("400 Bad Request", r#"{"message":"etcdserver: authentication failed"}"#);
+    let mut members =
+        Members::new(&Settings { login: Some(("pbx".into(), file)), ..settings(vec![address]) }).expect("members");
+    for _ in 0..3 {
+        let refused = members.look(0).expect_err("a refusal").to_string();
+        assert_eq!(refused, "etcd refuses: etcdserver: authentication failed");
+    }
+    assert_eq!(heads.try_iter().count(), 1);
+}
+
+#[test]
 fn an_answer_without_end_is_not_read() {
     let body: &'static str = Box::leak("x".repeat(100_000).into_boxed_str());
     let (address, _heads) = member("200 OK", body);

@@ -1,3 +1,5 @@
+use fuzz::{Outcome, Target};
+
 use super::*;
 
 /// As etcd 3.4 answered to a swap that succeeded, and to one that did not, beside a sign; the keys are of pair 00…00.
@@ -110,4 +112,16 @@ fn a_refusal_is_one_short_line_whatever_it_says() {
     let long = json!({ "message": format!("a\n\u{1b}[31m{}", "b".repeat(1_000)) }).to_string();
     let refusal = refusal_of(long.as_bytes());
     assert!(refusal.starts_with("a[31mbbb") && refusal.len() == REFUSAL_CHARS_MAX, "{refusal}");
+}
+
+#[test]
+fn etcd_answer() {
+    let corpus = [SWAPPED, NOT_SWAPPED].map(|text| said(text).to_string());
+    let pieces: [&[u8]; 6] = [b"\"kvs\":[", b"{\"key\":\"\"}", b"null", b"-1", b"[]", b"\"value\":\"=\""];
+    Target::new("etcd_answer", corpus).pieces(&pieces).run(|input| {
+        let answer: Result<Value, _> = serde_json::from_slice(input);
+        let reading = answer.ok().and_then(|answer| keys().reading_of(&answer));
+        assert!(!refusal_of(input).contains('\n'));
+        Outcome::of(&reading.ok_or(()))
+    });
 }
