@@ -139,6 +139,8 @@ impl Faults {
         let fits = |trouble: &Trouble| match trouble {
             // Phones of the half without the master would have none.
             Trouble::Split => !world.is_guarded(),
+            // Until its long lease has run out it tells phones what the other node never learns.
+            Trouble::IsolatedActive if world.has_store() => false,
             _ => world.has_witness() || !OF_WITNESS.contains(trouble),
         };
         choice.retain(fits);

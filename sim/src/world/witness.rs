@@ -113,6 +113,11 @@ impl World {
         self.witness.is_some()
     }
 
+    /// The witness is a record in a store.
+    pub fn has_store(&self) -> bool {
+        self.plan.witness_kind == Kind::Record && self.has_witness()
+    }
+
     /// Two masters are kept from each other.
     pub fn is_guarded(&self) -> bool {
         self.witness.is_some() || self.plan.fencing
