@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use sim::apart;
 use sim::chaos::{self, Options};
+use sim::edit::{self, Change, Trial};
 use sim::exhaustive::{self, Death, Outcome, Report};
 use sim::planted::{self, Planted};
 use sim::reference::{self, Reference};
@@ -34,14 +35,16 @@ struct Arguments {
     /// Let the serving node die before and after every action of the reference calls.
     #[arg(long)]
     exhaustive: bool,
-    /// Only this reference call.
+    /// Only this reference call, or change of the configuration.
     #[arg(long)]
     call: Option<String>,
     /// How the node dies: kill, power, cut, long-cut, alone, sleep, standby-cut, both-power; or is parted from its peer: links-cut,
-    /// isolated; or `split`: it is killed before a split is merged, without any reference call.
+    /// isolated; or `split`: it is killed before a split is merged, without any reference call; or `edit`, `edit-power`:
+    /// one of the two is killed, or loses its power, amid a change of the configuration.
     #[arg(long, default_value = "kill")]
     fault: String,
-    /// With --fault split: which machine dies, 0 or 1; both in turn without it.
+    /// With --fault split: which machine dies, 0 or 1; with --fault edit: 0 for the one that serves, 1 for the one that
+    /// stands by. Both in turn without it.
     #[arg(long)]
     victim: Option<usize>,
     /// Only this crash point: the number of an action, with `+` for after it; 0 for none.
@@ -127,6 +130,11 @@ fn exhaustive_run(arguments: &Arguments) -> Result<bool, String> {
     if arguments.fault == "split" {
         return Ok(split_run(arguments));
     }
+    match arguments.fault.as_str() {
+        "edit" => return edit_run(arguments, Death::Kill),
+        "edit-power" => return edit_run(arguments, Death::Power),
+        _ => {}
+    }
     let death = Death::parse(&arguments.fault).ok_or_else(|| format!("there is no fault {}", arguments.fault))?;
     let calls: Vec<Reference> = match &arguments.call {
         Some(name) => vec![Reference::parse(name).ok_or_else(|| format!("there is no reference call {name}"))?],
@@ -162,6 +170,30 @@ fn split_run(arguments: &Arguments) -> bool {
     clean
 }
 
+fn edit_run(arguments: &Arguments, death: Death) -> Result<bool, String> {
+    let changes: Vec<Change> = match &arguments.call {
+        Some(name) => vec![Change::parse(name).ok_or_else(|| format!("there is no change {name}"))?],
+        None => edit::ALL.to_vec(),
+    };
+    let seed = arguments.seed.unwrap_or(1);
+    let mut clean = true;
+    for change in changes {
+        for victim in arguments.victim.map_or(0..2, |victim| victim..victim + 1) {
+            let trial = Trial { change, death, standby_dies: victim == 1, seed };
+            let name = format!("{}, {}", change.name(), if victim == 1 { "standby" } else { "active" });
+            clean &= match &arguments.at {
+                Some(at) => one_outcome(&name, &trial.run(crash(at), arguments.trace, None)),
+                None => {
+                    let started = Instant::now();
+                    let report = trial.run_all(arguments.threads, 1);
+                    every_outcome(&name, &report, started, |crash| trial.again(crash))
+                }
+            };
+        }
+    }
+    Ok(clean)
+}
+
 /// Reads what `--at` says.
 fn crash(at: &str) -> Option<CrashPoint> {
     let action = at.trim_end_matches('+').parse().unwrap_or(0);
@@ -188,7 +220,7 @@ fn every_crash(call: Reference, death: Death, seed: u64, threads: usize) -> bool
 
 fn every_outcome(name: &str, report: &Report, started: Instant, again: impl Fn(Option<CrashPoint>) -> String) -> bool {
     println!(
-        "{name:22} {:5} actions {:5} runs {:5} failed   longest silence {:3} ms {:7.1} s",
+        "{name:31} {:5} actions {:5} runs {:5} failed   longest silence {:3} ms {:7.1} s",
         report.actions,
         report.runs,
         report.failed.len(),

@@ -31,7 +31,7 @@ use crate::queue::{Happening, Queue};
 use witness::Witness;
 
 pub use faults::{Counter, CrashPoint, Loss};
-pub use files::{FilesJob, Folders};
+pub use files::{FilesJob, Folders, name};
 pub use start::ECHO;
 pub use store::StorePlan;
 

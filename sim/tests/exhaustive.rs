@@ -3,6 +3,7 @@
 //! Without optimisation only some of the crash points are tried, so that the tests of the whole workspace stay short.
 
 use sim::apart;
+use sim::edit::{self, Trial};
 use sim::exhaustive::{self, Death};
 use sim::reference::{self, Reference};
 
@@ -86,6 +87,31 @@ fn both_without_power_at_every_action() {
     for call in [Reference::CallerHangsUp, Reference::CalleeHangsUp, Reference::Held, Reference::RegisterRefresh] {
         for seed in 1..=2 {
             clean(call, Death::BothPower, seed);
+        }
+    }
+}
+
+/// A change of the configuration is short; of its places as many are tried as of a reference call.
+#[test]
+fn killed_amid_a_change_of_the_configuration() {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    for change in edit::ALL {
+        for (death, standby_dies) in
+            [(Death::Kill, false), (Death::Kill, true), (Death::Power, false), (Death::Power, true)]
+        {
+            let trial = Trial { change, death, standby_dies, seed: 2 };
+            let report = trial.run_all(threads, STRIDE);
+            assert!(report.actions > 5, "{} has only {} actions", change.name(), report.actions);
+            if let Some(outcome) = report.failed.first() {
+                panic!(
+                    "{} of {} runs failed, the first at {:?}: {:?}\nagain: {}",
+                    report.failed.len(),
+                    report.runs,
+                    outcome.crash,
+                    outcome.failure.as_ref().map(ToString::to_string),
+                    trial.again(outcome.crash),
+                );
+            }
         }
     }
 }

@@ -141,6 +141,9 @@ impl World {
         if self.machines[machine].daemon_of(life).is_none() {
             return;
         }
+        if self.crash_is_due(machine, false) {
+            return self.crash(machine);
+        }
         let Some(job) = self.machines[machine].file_jobs.pop_front() else { return };
         let event = match job {
             FilesJob::Do(action) => self.do_with_files(machine, life, action),
@@ -154,6 +157,10 @@ impl World {
                 Some(self.installed(machine, version, ended.err()))
             }
         };
+        self.end_of_step(machine);
+        if self.crash_is_due(machine, true) {
+            return self.crash(machine);
+        }
         self.files_begin(machine, life);
         if let Some(event) = event {
             self.tell_files(machine, life, event);
@@ -290,7 +297,7 @@ impl World {
     }
 
     /// All that must hold when everything has come to rest.
-    pub(super) fn check_configuration(&mut self) {
+    pub(crate) fn check_configuration(&mut self) {
         if !(0..2).all(|machine| self.keeps_versions(machine)) {
             return;
         }
