@@ -74,6 +74,9 @@ sim: release
 	$(call say,simulator: the active node killed at every action of the reference calls)
 	$(TARGET)/release/sim --exhaustive
 	$(TARGET)/release/sim --exhaustive --fault split
+	$(call say,simulator: either node killed and without power at every action of a change of the configuration)
+	$(TARGET)/release/sim --exhaustive --fault edit
+	$(TARGET)/release/sim --exhaustive --fault edit-power
 	$(call say,simulator: $(SEEDS) random worlds)
 	$(TARGET)/release/sim --seeds $(SEEDS)
 	$(call say,simulator: the checkers bite)
