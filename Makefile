@@ -73,6 +73,7 @@ release:
 sim: release
 	$(call say,simulator: the active node killed at every action of the reference calls)
 	$(TARGET)/release/sim --exhaustive
+	$(TARGET)/release/sim --exhaustive --fault cut
 	$(TARGET)/release/sim --exhaustive --fault split
 	$(call say,simulator: either node killed and without power at every action of a change of the configuration)
 	$(TARGET)/release/sim --exhaustive --fault edit

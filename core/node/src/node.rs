@@ -127,6 +127,7 @@ pub struct Node {
     offer: Option<merge::Offer>,
     /// As active: the part of the peer's offer that this step has taken in.
     orphans_taken: Option<u32>,
+    repeated: merge::Repeated,
     /// Finished calls' records on their way into the stores.
     records: records::Records,
     stop_asked_by: Option<u64>,
@@ -209,6 +210,7 @@ impl Node {
             rebooted,
             offer: None,
             orphans_taken: None,
+            repeated: Default::default(),
             records: records::Records::default(),
             stop_asked_by: None,
             stop_waits_until: None,

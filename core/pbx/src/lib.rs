@@ -13,5 +13,7 @@ pub mod record;
 pub mod registrar;
 pub mod service;
 
-pub use pbx::{CallView, Merged, Now, Output, Pbx, PhoneView, Settings, Version, was_made_since, was_said_since};
+pub use pbx::{
+    CallView, Invites, Merged, Now, Output, Pbx, PhoneView, Settings, Version, was_made_since, was_said_since,
+};
 pub use service::{Service, ServiceAddress};

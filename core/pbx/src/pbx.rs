@@ -29,7 +29,7 @@ use crate::record::Record;
 use crate::registrar::Registrar;
 use crate::service::Service;
 
-pub use merge::{Merged, Version, was_made_since, was_said_since};
+pub use merge::{Invites, Merged, Version, was_made_since, was_said_since};
 pub use views::{CallView, PhoneView};
 
 /// What the PBX needs to know besides the files.

@@ -15,13 +15,13 @@
 //! Until all is taken this node neither journals nor acknowledges what it follows: its disk keeps its own history, and
 //! since when it was alone. If it dies now, it makes the same offer again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::{ClusterTime, LocalTime, Position};
 use cluster::Role;
 use pbx::object::kind;
-use pbx::{Merged, Version};
+use pbx::{Invites, Merged, Version};
 use replication::files::Named;
 use replication::{Delta, Key, Orphans, Parted};
 
@@ -59,6 +59,15 @@ enum History<'a> {
     Forgotten {
         since: Option<ClusterTime>,
     },
+}
+
+/// Calls that are one call, though each node made one of it.
+#[derive(Debug, Default)]
+pub(super) struct Repeated {
+    /// What has ended here since the split; found out once for all parts of an offer.
+    ended: Option<Invites>,
+    /// The identities of the other node's: their records are void.
+    void: BTreeSet<String>,
 }
 
 /// What a merge brought, for people.
@@ -147,6 +156,7 @@ impl Node {
     pub(super) fn take_own_offer(&mut self, now: Now) {
         let Some(offer) = self.offer.take() else { return };
         self.checkpoint();
+        self.repeated = Repeated::default();
         // What the other node did since the split is in the snapshot, and what of it is new nobody can tell any more.
         let history = History::Forgotten { since: offer.since };
         let gain = offer.parts.iter().fold(Gain::default(), |gain, part| self.merge_part(now, part, &history, gain));
@@ -157,6 +167,9 @@ impl Node {
     pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Option<Position>, objects: &[Parted]) {
         if self.cluster.role() != Role::Active {
             return;
+        }
+        if number == 0 {
+            self.repeated = Repeated::default();
         }
         let ours = fork.and_then(|fork| self.log.changes_since(fork));
         let history = match (&ours, fork) {
@@ -184,6 +197,9 @@ impl Node {
             let key = &object.key;
             if configuration::known::is_own(key.kind) {
                 self.merge_named(object);
+                continue;
+            }
+            if self.is_repeated(object, history) {
                 continue;
             }
             let here = match history {
@@ -219,6 +235,20 @@ impl Node {
         gain
     }
 
+    /// A call whose phone has called again here with the same INVITE, or its record: it is one call, and this node's.
+    fn is_repeated(&mut self, object: &Parted, history: &History<'_>) -> bool {
+        match object.key.kind {
+            kind::CALL => {
+                let ended = self.repeated.ended.get_or_insert_with(|| Invites::of(ended_calls(history)));
+                let repeated = self.pbx.repeats(&object.value, ended);
+                self.repeated.void.extend(repeated.clone());
+                repeated.is_some()
+            }
+            kind::RECORD => self.repeated.void.contains(&object.key.id),
+            _ => false,
+        }
+    }
+
     /// A named file of the other side; what else there is of the configuration is decided by whoever stays.
     fn merge_named(&mut self, object: &Parted) {
         let theirs = Some(object).filter(|object| object.key.kind == FILE && !object.gone);
@@ -235,6 +265,13 @@ impl Node {
             self.actions.push(Action::Tell(Tell::Merged { calls, registrations, records }));
         }
     }
+}
+
+/// Those that have ended here since the split.
+fn ended_calls<'a>(history: &'a History<'_>) -> impl Iterator<Item = &'a [u8]> {
+    let ours = if let History::Known(ours) = history { Some(ours.iter()) } else { None };
+    let calls = ours.into_iter().flatten().filter(|(key, ours)| key.kind == kind::CALL && ours.gone);
+    calls.map(|(_, ours)| ours.value.as_slice())
 }
 
 fn version(parted: &Parted) -> Version<'_> {

@@ -3,6 +3,8 @@
 //! A phone's word beats a timer's, on whichever side it was heard. Calls that only the other node knows are adopted
 //! with everything they are; registrations: the newest; records: the union.
 
+use std::collections::BTreeMap;
+
 use base::ClusterTime;
 
 use super::{Now, Output, Pbx};
@@ -17,6 +19,18 @@ pub struct Version<'a> {
     /// The last value that it was given since; empty when there was none.
     pub value: &'a [u8],
     pub gone: bool,
+}
+
+/// The callers' INVITEs of calls that have ended: which call each of them was.
+#[derive(Clone, Debug, Default)]
+pub struct Invites(BTreeMap<String, String>);
+
+impl Invites {
+    /// Values of calls; what is none is passed over.
+    pub fn of<'a>(calls: impl Iterator<Item = &'a [u8]>) -> Self {
+        let calls = calls.filter_map(|call| minicbor::decode::<Call>(call).ok());
+        Self(calls.map(|call| (call.caller.call_id, call.record.identity)).collect())
+    }
 }
 
 /// What came of the other node's version.
@@ -169,6 +183,16 @@ impl Pbx {
         self.records.insert(theirs.identity.clone(), theirs.clone());
         self.outputs.push(Output::Record(Box::new(theirs)));
         Merged::Record
+    }
+
+    /// The identity of the other node's call when its INVITE has come here, too, and is another call here: the phone has
+    /// sent it again when it heard nothing.
+    pub fn repeats(&self, theirs: &[u8], ended: &Invites) -> Option<String> {
+        let theirs = minicbor::decode::<Call>(theirs).ok()?;
+        let (call_id, identity) = (&theirs.caller.call_id, &theirs.record.identity);
+        let live = self.calls.values().find(|call| call.caller.call_id == *call_id);
+        let ours = live.map(|call| &call.record.identity).or_else(|| ended.0.get(call_id));
+        ours.is_some_and(|ours| ours != identity).then_some(theirs.record.identity)
     }
 
     fn adopt(&mut self, now: Now, call: Call) -> Merged {

@@ -1,6 +1,7 @@
 //! Two PBXs that went on from one state without each other, and what one of them makes of both.
 
 use super::*;
+use crate::object::kind;
 use crate::record::Disposition;
 
 const A: &str = "10.77.0.21:5060";
@@ -322,4 +323,30 @@ fn an_invite_that_came_to_both_nodes_belongs_to_the_call_of_the_one_that_stays()
     assert!(split.yields.pbx.replace(now, objects).is_empty());
     assert_eq!(split.yields.pbx.calls, split.stays.pbx.calls);
     assert_eq!(split.yields.pbx.keys, split.stays.pbx.keys);
+}
+
+/// A phone that hears nothing sends its INVITE again, and by then to the other node: two calls that are one.
+#[test]
+fn an_invite_that_came_to_both_sides_is_told_from_another_call() {
+    let (mut world, mut a, b) = phones();
+    let (_, common) = (ring(&mut world, &mut a, &b), calls(&world));
+    let mut split = Split::of(&world);
+    let mut again = Phone { call_id: "another-call".into(), ..a.clone() };
+    again.clone().invite(&mut split.yields, "5001");
+    again.invite(&mut split.stays, "5001");
+    let new = |world: &World| calls(world).into_iter().find(|call| !common.contains(call)).expect("a call");
+    let (ours, theirs) = (new(&split.stays), new(&split.yields));
+    let identity = |call: &[u8]| minicbor::decode::<Call>(call).unwrap().record.identity;
+    assert_ne!(identity(&ours), identity(&theirs));
+    let pbx = &split.stays.pbx;
+    assert_eq!(pbx.repeats(&theirs, &Invites::default()), Some(identity(&theirs)), "it lives here");
+    let ended = Invites::of([ours.as_slice()].into_iter());
+    assert_eq!(new_pbx(0).repeats(&theirs, &ended), Some(identity(&theirs)), "it has ended here");
+    assert_eq!(new_pbx(0).repeats(&theirs, &Invites::default()), None, "nobody knows it here");
+    assert_eq!(pbx.repeats(&common[0], &Invites::default()), None, "both had it before");
+}
+
+/// The calls of a log.
+fn calls(world: &World) -> Vec<Vec<u8>> {
+    world.log.iter().filter(|((of, _), _)| *of == kind::CALL).map(|(_, value)| value.clone()).collect()
 }
