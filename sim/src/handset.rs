@@ -1,6 +1,6 @@
 //! A phone with the person who uses it: its voice, its ear, its timers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use phone::audio::{Listener, Mark, Speaker};
 use phone::{AnswerPolicy, CallKey, Phone, PhoneConfig};
@@ -39,14 +39,21 @@ pub struct HandsetPlan {
     pub register_every_s: u32,
 }
 
-/// The number of the first phone; the others follow.
+/// The number of the first phone, and its host; the others follow.
 pub const FIRST_NUMBER: usize = 5000;
+const FIRST_HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 20);
+
+/// Which phone has this address, of as many as there may be.
+pub fn index_of(address: SocketAddr) -> Option<usize> {
+    let IpAddr::V4(host) = address.ip() else { return None };
+    host.to_bits().checked_sub(FIRST_HOST.to_bits()).map(|index| index as usize)
+}
 
 impl Handset {
     pub fn new(index: usize, plan: HandsetPlan, server: SocketAddr, seed: u64) -> Self {
         let user = (FIRST_NUMBER + index).to_string();
-        let host = format!("10.77.1.{}", 20 + index);
-        let at = |port: u16| SocketAddr::new(host.parse().unwrap_or(server.ip()), port);
+        let host = Ipv4Addr::from_bits(FIRST_HOST.to_bits() + index as u32);
+        let at = |port: u16| SocketAddr::new(host.into(), port);
         let (address, media_address) = (at(SERVICE_PORT), at(4000));
         let phone = Phone::new(PhoneConfig {
             password: format!("secret{user}"),

@@ -22,4 +22,5 @@ pub mod reference;
 pub mod world;
 
 pub use check::Failure;
+pub use node;
 pub use world::{Plan, World};

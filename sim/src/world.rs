@@ -140,6 +140,11 @@ impl World {
         Now { local: of.local(self.now_us), wall: WallTime(WALL_US + self.now_us + of.wall_skew_us) }
     }
 
+    /// Puts this between the nodes and their shells, instead of what was there.
+    pub fn watch(&mut self, plant: Box<dyn Plant>) {
+        self.plant = Some(plant);
+    }
+
     pub fn failure(&self) -> Option<&Failure> {
         self.checks.failure.as_ref()
     }

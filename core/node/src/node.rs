@@ -11,6 +11,7 @@ mod merge;
 mod operator;
 mod parts;
 mod peer;
+mod rebuild;
 mod records;
 mod resend;
 mod roles;
@@ -121,6 +122,10 @@ pub struct Node {
     /// What we know is what the disk remembered, and nobody may have served since: the calls are to be asked for when we
     /// serve, unless another node tells us more.
     restored: bool,
+    /// The store was replaced, and the PBX is on its way to what it says.
+    rebuild: Option<rebuild::Rebuild>,
+    /// The log refused a change, so that the PBX has something else than the log says.
+    unlogged: bool,
     /// The machine was started since the journal was written.
     rebooted: bool,
     /// What the peer, which stays after a split, has still to take over.
@@ -207,6 +212,8 @@ impl Node {
             resend: VecDeque::new(),
             resend_at: None,
             restored,
+            rebuild: None,
+            unlogged: false,
             rebooted,
             offer: None,
             orphans_taken: None,
@@ -223,7 +230,8 @@ impl Node {
         };
         node.pbx.set_levels(node.settings.level, node.level());
         node.pbx.set_closed(durable.drain == Drain::Calls);
-        node.rebuild(now);
+        node.begin_rebuild();
+        node.rebuild_whole(now);
         node
     }
 
@@ -262,7 +270,7 @@ impl Node {
             Event::RecordsStored { identities } => self.records_stored_here(identities),
             Event::RecordsSpooled { identities } => self.records_spooled_here(identities),
             Event::StoreTold(state) => self.store_told(*state),
-            Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(now, *loaded, asked_by),
+            Event::PbxLoaded { loaded, asked_by } => self.pbx_loaded(*loaded, asked_by),
             Event::Files(event) => self.files_event(now, event),
             Event::Learned { port, rtp, rtcp } => {
                 if self.takes_input() {
@@ -297,7 +305,7 @@ impl Node {
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
-        let again = self.has_records_again().then_some(LocalTime::ZERO);
+        let again = (self.has_records_again() || self.rebuild.is_some()).then_some(LocalTime::ZERO);
         let first = [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again];
         self.configuration_deadline(first.into_iter().flatten().min())
     }
@@ -346,6 +354,7 @@ impl Node {
         let outputs = self.cluster.timeout(now.local);
         self.take_cluster_outputs(now, outputs);
         self.vrrp_timeout(now);
+        self.rebuild_some(now);
         if self.takes_input() {
             let time = self.pbx_now(now);
             self.pbx.timeout(time);
@@ -409,7 +418,10 @@ impl Node {
                     let (position, bytes) = (entry.position, entry.encode());
                     self.journal(position, bytes);
                 }
-                Err(error) => self.actions.push(Action::Tell(Tell::Trouble(error.to_string()))),
+                Err(error) => {
+                    self.unlogged = true;
+                    self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
+                }
             }
         }
         self.cluster.set_position(self.log.position());
@@ -568,22 +580,11 @@ impl Node {
         }
     }
 
-    fn rebuild(&mut self, now: Now) {
-        let time = self.pbx_now(now);
-        let objects = self.log.store().iter().filter(|(key, _)| !configuration::known::is_own(key.kind));
-        let objects = objects.map(|(key, value)| (key.kind, key.id.as_str(), value));
-        for error in self.pbx.replace(time, objects) {
-            self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
-        }
-        self.records_replaced();
-    }
-
-    fn pbx_loaded(&mut self, now: Now, loaded: Loaded, asked_by: Option<u64>) {
+    fn pbx_loaded(&mut self, loaded: Loaded, asked_by: Option<u64>) {
         let text = operator::reload_text(&loaded);
         let taken = loaded.configuration.is_some();
         if let Some(configuration) = loaded.configuration {
-            let time = self.pbx_now(now);
-            self.pbx.reconfigure(time, Arc::new(configuration));
+            self.pbx.reconfigure(Arc::new(configuration));
         }
         if let Some(number) = asked_by {
             self.reply(number, operator::done(taken, text));

@@ -10,7 +10,7 @@ mod settle;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::configuration::Configuration;
 use crate::object::{Change, Key, encode};
 use crate::qualify::Qualify;
 use crate::record::Record;
-use crate::registrar::Registrar;
+use crate::registrar::{BindingKey, Registrar};
 use crate::service::Service;
 
 pub use merge::{Invites, Merged, Version, was_made_since, was_said_since};
@@ -58,6 +58,12 @@ pub enum Output {
 /// Calls whose timers are served in one step; the others follow in the next, so that no step is long.
 const CALLS_DUE_MAX: usize = 64;
 
+/// Registrations that end in one step, contacts that are probed, and contacts of which it is found out whether they are to
+/// be. After a night without power all of them may be due at once.
+const EXPIRED_MAX: usize = 128;
+const PROBES_MAX: usize = 32;
+const WATCHED_MAX: usize = 128;
+
 /// How long calls of a node that served beside us are waited for: several of a phone's own retransmissions, and much
 /// less than the 32 s in which it gives up (RFC 3261 17.1.2.2, timer F).
 const ORPHANS_WAIT: Duration = Duration::from_secs(3);
@@ -78,12 +84,16 @@ pub struct Pbx {
     records: BTreeMap<String, Record>,
     indexed: BTreeMap<CallNumber, Indexed>,
     keys: BTreeMap<CallKey, (CallNumber, Side)>,
+    /// Whom live calls send to, and how many of them do.
+    parties: BTreeMap<IpAddr, usize>,
     /// Which call has this media port.
     holders: BTreeMap<u16, CallNumber>,
     deadlines: BTreeSet<(ClusterTime, CallNumber)>,
     last_number: CallNumber,
     port_numbers: PortNumbers,
     qualify: Qualify,
+    /// The contacts after this one are still to be looked at, whether they are to be probed.
+    unwatched: Option<Option<BindingKey>>,
     /// What this node can read, and what it writes: no more than its peer can read.
     own_level: Level,
     level: Level,
@@ -102,6 +112,7 @@ struct Indexed {
     keys: Vec<CallKey>,
     deadline: Option<ClusterTime>,
     ports: Vec<Port>,
+    parties: Vec<IpAddr>,
 }
 
 impl Pbx {
@@ -117,11 +128,13 @@ impl Pbx {
             records: BTreeMap::new(),
             indexed: BTreeMap::new(),
             keys: BTreeMap::new(),
+            parties: BTreeMap::new(),
             holders: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             last_number: CallNumber::default(),
             port_numbers,
             qualify: Qualify::default(),
+            unwatched: None,
             own_level: Level::OWN,
             level: Level::OWN,
             closed: false,
@@ -163,9 +176,9 @@ impl Pbx {
     }
 
     /// Takes new files for all calls from now on; those in progress keep their place in the dialplan.
-    pub fn reconfigure(&mut self, now: Now, configuration: Arc<Configuration>) {
+    pub fn reconfigure(&mut self, configuration: Arc<Configuration>) {
         self.configuration = configuration;
-        self.watch_contacts(now);
+        self.watch_contacts();
     }
 
     /// A datagram from a phone, or whoever sends us one.
@@ -206,17 +219,19 @@ impl Pbx {
             let Some((_, number)) = due else { break };
             self.with_call(now, number, |call, step| call.timeout(step));
         }
-        for key in self.registrar.expired(now.cluster) {
+        for key in self.registrar.expired(now.cluster, EXPIRED_MAX) {
             self.registrar.remove(&key);
             self.qualify.forget(&key);
             self.changed.insert(Key::Binding(key));
         }
-        while let Some(key) = self.qualify.due(now.cluster) {
+        self.watch_some(now);
+        for _ in 0..PROBES_MAX {
+            let Some(key) = self.qualify.due(now.cluster) else { break };
             self.probe(now, &key);
         }
     }
 
-    fn probe(&mut self, now: Now, key: &crate::registrar::BindingKey) {
+    fn probe(&mut self, now: Now, key: &BindingKey) {
         let Some(binding) = self.registrar.binding(key) else { return self.qualify.forget(key) };
         let service = SocketAddr::new(self.settings.service.of(binding.local.ip()), binding.local.port());
         let sends = self.qualify.probe(binding, service, now.cluster, &mut self.random);
@@ -226,7 +241,8 @@ impl Pbx {
     /// The next instant at which something is due.
     pub fn deadline(&self) -> Option<ClusterTime> {
         let call = self.deadlines.first().map(|(due, _)| *due);
-        [call, self.registrar.deadline(), self.qualify.deadline()].into_iter().flatten().min()
+        let watch = self.unwatched.is_some().then_some(ClusterTime::ZERO);
+        [call, self.registrar.deadline(), self.qualify.deadline(), watch].into_iter().flatten().min()
     }
 
     /// Where a leg's media really comes from.
@@ -239,8 +255,8 @@ impl Pbx {
     }
 
     /// This node serves from now on. Returns the calls whose last messages are to be sent again (see `resend`).
-    pub fn take_over(&mut self, now: Now) -> Vec<CallNumber> {
-        self.watch_contacts(now);
+    pub fn take_over(&mut self) -> Vec<CallNumber> {
+        self.watch_contacts();
         self.calls.keys().copied().collect()
     }
 
@@ -266,11 +282,12 @@ impl Pbx {
         now.cluster < self.patient_until
     }
 
-    /// This node serves no more: soft state goes.
-    pub fn stand_by(&mut self) {
+    /// This node serves no more: soft state goes. Returns what it has changed since `take_changes`, which is void.
+    pub fn stand_by(&mut self) -> Vec<Key> {
         self.qualify.clear();
+        self.unwatched = None;
         self.outputs.clear();
-        self.changed.clear();
+        std::mem::take(&mut self.changed).into_iter().collect()
     }
 
     /// A finished call's record is in every store and may leave the log.
@@ -325,14 +342,21 @@ impl Pbx {
         }
     }
 
-    fn watch_contacts(&mut self, now: Now) {
-        let keys: Vec<_> = self.registrar.iter().map(|binding| binding.key.clone()).collect();
-        for key in keys {
-            self.watch_contact(now, &key);
-        }
+    /// Which contacts are to be probed is found out again, some of them with each timeout.
+    fn watch_contacts(&mut self) {
+        self.unwatched = Some(None);
     }
 
-    fn watch_contact(&mut self, now: Now, key: &crate::registrar::BindingKey) {
+    fn watch_some(&mut self, now: Now) {
+        let Some(after) = self.unwatched.take() else { return };
+        let keys = self.registrar.keys_after(after.as_ref(), WATCHED_MAX);
+        for key in &keys {
+            self.watch_contact(now, key);
+        }
+        self.unwatched = keys.into_iter().last().map(Some);
+    }
+
+    fn watch_contact(&mut self, now: Now, key: &BindingKey) {
         let interval = self.configuration.endpoint_of_aor(&key.aor).and_then(|endpoint| endpoint.qualify);
         match interval {
             Some(interval) if self.registrar.binding(key).is_some() => {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use base::{ClusterTime, Level, Lower, WallTime};
@@ -124,9 +125,16 @@ impl Registrar {
         contacts
     }
 
-    /// The bindings whose time is over.
-    pub fn expired(&self, now: ClusterTime) -> Vec<BindingKey> {
-        self.by_expiry.iter().take_while(|(expires, _)| *expires <= now).map(|(_, key)| key.clone()).collect()
+    /// The bindings whose time is over, at most so many: those that have been over for longest.
+    pub fn expired(&self, now: ClusterTime, count: usize) -> Vec<BindingKey> {
+        let over = self.by_expiry.iter().take_while(|(expires, _)| *expires <= now);
+        over.take(count).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// The next bindings after this one, by name.
+    pub fn keys_after(&self, after: Option<&BindingKey>, count: usize) -> Vec<BindingKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.bindings.range((from, Bound::Unbounded)).take(count).map(|(key, _)| key.clone()).collect()
     }
 
     fn of_aor<'a>(&'a self, aor: &'a str) -> impl Iterator<Item = &'a Binding> {

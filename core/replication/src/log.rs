@@ -257,6 +257,10 @@ impl Log {
         self.cluster_time = self.cluster_time.max(entry.cluster_time);
         self.wall = entry.wall;
         self.bytes_total += entry.bytes() as u64;
+        if self.ring.capacity() <= RING_ENTRIES_MAX {
+            // Once and for all: a ring that grows is copied, and its new memory touched, in the middle of a step.
+            self.ring.reserve_exact(RING_ENTRIES_MAX + 1 - self.ring.len());
+        }
         self.ring.push_back(Slot { entry, bytes_total: self.bytes_total });
         self.trim();
         match self.ring.back() {

@@ -4,6 +4,7 @@
 //! over every link and the first copy wins. There is no congestion control beyond the window: it runs on a LAN between
 //! two machines, and loss must not slow it down. Datagrams were authenticated before they come here.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::{Incarnation, LocalTime};
@@ -76,6 +77,19 @@ pub enum StreamError {
     /// The message was not taken and the stream goes on.
     #[error("a message is longer than the stream carries")]
     MessageTooLong,
+}
+
+/// Takes so many bytes from the front, or all that there are: as slices, because an iterator takes them one by one.
+fn take_front(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let count = count.min(queue.len());
+    let mut bytes = Vec::with_capacity(count);
+    let (first, second) = queue.as_slices();
+    for slice in [first, second] {
+        let left = slice.len().min(count - bytes.len());
+        bytes.extend_from_slice(slice.split_at(left).0);
+    }
+    queue.drain(..count);
+    bytes
 }
 
 impl Stream {

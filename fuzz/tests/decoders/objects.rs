@@ -62,7 +62,7 @@ fn object_apply() {
         let Some((place, value)) = input.split_first() else { return Outcome::Refused };
         let (kind, id, _) = &objects[usize::from(*place) % objects.len()];
         let applied = pbx.apply(now, *kind, id, Some(value));
-        for number in pbx.take_over(now) {
+        for number in pbx.take_over() {
             let _ = pbx.resend(number);
         }
         for _ in 0..40 {

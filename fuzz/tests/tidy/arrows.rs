@@ -21,7 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lab", &["phone"]),
     ("tandem", &["base", "node", "pbx", "net", "storage", "admin", "lab"]),
     ("fuzz", &[]),
-    ("bench", &["base", "replication", "net", "lab", "node", "pbx", "sip", "media", "storage", "phone"]),
+    ("bench", &["base", "replication", "net", "lab", "node", "pbx", "sip", "media", "storage", "phone", "sim"]),
 ];
 
 /// Every crate of the workspace that has a room's name.

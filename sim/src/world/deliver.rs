@@ -8,6 +8,7 @@ use phone::PhoneInput;
 
 use super::carry::first_line;
 use super::{SERVICE_PORT, World, service};
+use crate::handset::{Handset, index_of};
 use crate::network::Path;
 use crate::queue::Happening;
 
@@ -15,10 +16,15 @@ impl World {
     /// The machine that gets what is for the service address: the one that the sender's switch believes in, if it has
     /// the address and can be reached.
     fn serving(&self, source: SocketAddr) -> Option<usize> {
-        let handset = self.handsets.iter().find(|it| it.address == source || it.media_address == source)?;
+        let of_source = |it: &&Handset| it.address == source || it.media_address == source;
+        let handset = index_of(source).and_then(|index| self.handsets.get(index)).filter(of_source)?;
         let machine = self.network.learned[handset.segment]?;
         let of = &self.machines[machine];
         (of.has_address && of.is_reachable() && self.network.joins(machine, handset.segment)).then_some(machine)
+    }
+
+    fn phone_at(&self, address: SocketAddr, of: impl Fn(&Handset) -> SocketAddr) -> Option<usize> {
+        index_of(address).filter(|index| self.handsets.get(*index).is_some_and(|handset| of(handset) == address))
     }
 
     /// Without the address nothing can leave for the phones: that is a fence.
@@ -56,7 +62,7 @@ impl World {
     }
 
     fn media_out(&mut self, machine: usize, destination: SocketAddr, bytes: Vec<u8>) {
-        let Some(phone) = self.handsets.iter().position(|handset| handset.media_address == destination) else { return };
+        let Some(phone) = self.phone_at(destination, |handset| handset.media_address) else { return };
         if !self.speaks_to_phones(machine) || !self.network.joins(machine, self.handsets[phone].segment) {
             return;
         }
@@ -81,7 +87,7 @@ impl World {
         if !self.speaks_to_phones(machine) {
             return;
         }
-        let Some(phone) = self.handsets.iter().position(|handset| handset.address == destination) else {
+        let Some(phone) = self.phone_at(destination, |handset| handset.address) else {
             let text = format!("node {machine} sends to {destination}, where nobody is: {}", first_line(&bytes));
             return self.checks.fail(self.now_us, "stray", text);
         };

@@ -28,6 +28,9 @@ const CONSENT_US: u64 = 900_000;
 /// The dialplan's number for Echo.
 pub const ECHO: &str = "600";
 
+/// Phones beyond which their numbers and ports need more room than in the published examples.
+const CROWD: usize = 100;
+
 impl World {
     /// A world whose machines have just been switched on.
     pub fn new(plan: Plan) -> Self {
@@ -189,12 +192,16 @@ fn configuration(plan: &Plan) -> Configuration {
             sip.push_str("qualify=yes\n");
         }
     }
+    let crowd = plan.phones.len() > CROWD;
+    let pattern = if crowd { "_XXX." } else { "_50XX" };
     let extensions = format!(
-        "[ramais]\nexten => _50XX,1,Dial(SIP/${{EXTEN}},{})\nexten => _50XX,2,Hangup\nexten => {ECHO},1,Answer\nexten \
-         => {ECHO},2,Echo\nexten => {ECHO},3,Hangup\n",
+        "[ramais]\nexten => {pattern},1,Dial(SIP/${{EXTEN}},{})\nexten => {pattern},2,Hangup\nexten => {ECHO},1,Answer\n\
+         exten => {ECHO},2,Echo\nexten => {ECHO},3,Hangup\n",
         plan.ring_s
     );
-    let files: Files = [("sip.conf", sip), ("extensions.conf", extensions)].into_iter().collect();
+    let ports = if crowd { "[general]\nrtpstart=10000\nrtpend=59999\n" } else { "" };
+    let files = [("sip.conf", sip), ("extensions.conf", extensions), ("rtp.conf", ports.to_owned())];
+    let files: Files = files.into_iter().collect();
     let loaded = configuration::load(&files);
     match loaded.configuration {
         Some(configuration) => configuration,

@@ -441,9 +441,9 @@ impl Node {
         }
     }
 
-    fn configure(&mut self, now: Now, loaded: Loaded) -> bool {
+    fn configure(&mut self, loaded: Loaded) -> bool {
         let taken = loaded.configuration.is_some();
-        self.pbx_loaded(now, loaded, None);
+        self.pbx_loaded(loaded, None);
         taken
     }
 }

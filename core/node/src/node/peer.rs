@@ -10,7 +10,6 @@ use replication::{Parted, Peering, SessionEvent, SessionRole};
 use super::Node;
 use super::cause::Trigger;
 use super::configuration::Refused;
-use super::configuration::known::is_own;
 use crate::action::{Action, Tell};
 use crate::event::Now;
 use crate::files::ConfigRequest;
@@ -165,12 +164,8 @@ impl Node {
         match event {
             SessionEvent::Applied(entry) => {
                 self.cluster.observe(entry.cluster_time, now.local);
-                let time = self.pbx_now(now);
-                for delta in entry.deltas.iter().filter(|delta| !is_own(delta.key.kind)) {
-                    let applied = self.pbx.apply(time, delta.key.kind, &delta.key.id, delta.value.as_deref());
-                    if let Err(error) = applied {
-                        self.actions.push(Action::Tell(Tell::Trouble(error.to_string())));
-                    }
+                for delta in &entry.deltas {
+                    self.apply_to_pbx(now, delta);
                     self.record_applied(delta);
                 }
                 self.journal(entry.position, entry.encode());
@@ -178,7 +173,7 @@ impl Node {
             }
             SessionEvent::Replaced { orphans } => {
                 self.cluster.observe(self.log.cluster_time(), now.local);
-                self.rebuild(now);
+                self.begin_rebuild();
                 if self.nothing_to_offer(now, orphans) {
                     self.checkpoint();
                 }
@@ -199,7 +194,7 @@ impl Node {
     }
 
     /// Puts the state as of `position` in place, media ports too.
-    fn in_place(&mut self, now: Now, position: base::Position) {
+    pub(super) fn in_place(&mut self, now: Now, position: base::Position) {
         self.cluster.set_position(position);
         let lsn = position.lsn;
         for output in self.pbx.take_outputs() {
@@ -221,7 +216,7 @@ impl Node {
             // What was told about stored records may be lost with the old conversation.
             self.store_records_again();
         }
-        if self.offer.is_none() {
+        if self.offer.is_none() && self.rebuild.is_none() {
             // What this step applied is in place, and its actions come before the acknowledgement in their order.
             peering.confirm(self.log.position());
         }

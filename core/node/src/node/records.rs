@@ -130,6 +130,10 @@ impl Node {
 
     /// Gives the next of them to the store.
     pub(super) fn store_some_again(&mut self) {
+        if self.rebuild.is_some() {
+            // What the PBX still has may be void.
+            return;
+        }
         let Some(after) = self.records.again.take() else { return };
         // Whoever may not store now begins anew when it may.
         let follows = self.settings.records_shared && self.cluster.role() != Role::Active;

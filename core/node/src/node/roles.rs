@@ -81,6 +81,7 @@ impl Node {
             // Nobody knows better: a node that followed another one has the time from that one.
             self.cluster.observe(absence::cluster_time(&self.log, now.wall), now.local);
         }
+        self.rebuild_whole(now);
         self.claimed = false;
         self.lagging = false;
         self.journal_late = false;
@@ -99,9 +100,8 @@ impl Node {
         }
         self.claimed = true;
         self.take_own_offer(now);
-        let time = self.pbx_now(now);
         self.actions.push(Action::MediaTakenOver);
-        self.resend = self.pbx.take_over(time).into();
+        self.resend = self.pbx.take_over().into();
         self.resending = self.resend.len();
         self.resend_some(now);
         self.store_records_again();
@@ -116,7 +116,7 @@ impl Node {
         self.resend.clear();
         self.resend_at = None;
         self.restored = false;
-        self.pbx.stand_by();
+        let changed = self.pbx.stand_by();
         self.actions.push(Action::Yield);
         self.vrrp_stand_by(now);
         if self.settings.records_shared {
@@ -128,8 +128,7 @@ impl Node {
         }
         self.actions.push(Action::Tell(Tell::BecameStandby { epoch, cause }));
         if was_active {
-            // What we had changed without the log is put back to what the log says.
-            self.rebuild(now);
+            self.put_back(now, changed);
         }
         self.stop_waits_until = None;
     }

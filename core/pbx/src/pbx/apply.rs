@@ -1,5 +1,7 @@
 //! What the other node, or the journal, says that the state is.
 
+use std::ops::Bound;
+
 use base::Lower;
 
 use super::{Now, Output, Pbx};
@@ -19,18 +21,7 @@ impl Pbx {
                 }
                 self.put(now, object);
             }
-            None => match key {
-                Key::Binding(key) => {
-                    self.registrar.remove(&key);
-                }
-                Key::Call(number) => {
-                    self.calls.remove(&number);
-                    self.index(number, Some(now));
-                }
-                Key::Record(identity) => {
-                    self.records.remove(&identity);
-                }
-            },
+            None => self.drop_object(now, &key),
         }
         Ok(())
     }
@@ -52,28 +43,58 @@ impl Pbx {
         }
     }
 
-    /// Takes a whole state in place of the one it has: media ports that both know stay open.
-    pub fn replace<'a>(
+    /// Of the next so many objects after this one those leave that are not there any more. Returns where to go on.
+    pub fn sweep(
         &mut self,
         now: Now,
-        objects: impl Iterator<Item = (u8, &'a str, &'a [u8])>,
-    ) -> Vec<ObjectError> {
-        let mut wrong = Vec::new();
-        let mut kept = std::collections::BTreeSet::new();
-        for (kind, id, value) in objects {
-            match self.apply(now, kind, id, Some(value)) {
-                Ok(()) => kept.extend(Key::parse(kind, id).ok()),
-                Err(error) => wrong.push(error),
+        after: Option<Key>,
+        count: usize,
+        is_there: impl Fn(u8, String) -> bool,
+    ) -> Option<Key> {
+        let keys = self.keys_after(after.as_ref(), count);
+        for key in keys.iter().filter(|key| !is_there(key.kind(), key.id())) {
+            self.drop_object(now, key);
+        }
+        keys.into_iter().last()
+    }
+
+    /// The next objects after this one, in the order of keys.
+    fn keys_after(&self, after: Option<&Key>, count: usize) -> Vec<Key> {
+        let (mut record, mut binding, mut call) = (Some(Bound::Unbounded), Some(None), Some(Bound::Unbounded));
+        match after {
+            None => {}
+            Some(Key::Record(identity)) => record = Some(Bound::Excluded(identity)),
+            Some(Key::Binding(key)) => (record, binding) = (None, Some(Some(key))),
+            Some(Key::Call(number)) => (record, binding, call) = (None, None, Some(Bound::Excluded(number))),
+        }
+        let mut keys: Vec<Key> = Vec::new();
+        if let Some(from) = record {
+            let records = self.records.range::<String, _>((from, Bound::Unbounded));
+            keys.extend(records.take(count).map(|(identity, _)| Key::Record(identity.clone())));
+        }
+        if let Some(after) = binding {
+            let left = count.saturating_sub(keys.len());
+            keys.extend(self.registrar.keys_after(after, left).into_iter().map(Key::Binding));
+        }
+        if let Some(from) = call {
+            let left = count.saturating_sub(keys.len());
+            keys.extend(self.calls.range((from, Bound::Unbounded)).take(left).map(|(number, _)| Key::Call(*number)));
+        }
+        keys
+    }
+
+    fn drop_object(&mut self, now: Now, key: &Key) {
+        match key {
+            Key::Binding(key) => {
+                self.registrar.remove(key);
+            }
+            Key::Call(number) => {
+                self.calls.remove(number);
+                self.index(*number, Some(now));
+            }
+            Key::Record(identity) => {
+                self.records.remove(identity);
             }
         }
-        let here = self.registrar.iter().map(|binding| Key::Binding(binding.key.clone()));
-        let here = here.chain(self.calls.keys().copied().map(Key::Call));
-        let gone: Vec<Key> =
-            here.chain(self.records.keys().cloned().map(Key::Record)).filter(|key| !kept.contains(key)).collect();
-        for key in gone {
-            // The key came from our own state, so that removing it cannot fail.
-            let _ = self.apply(now, key.kind(), &key.id(), None);
-        }
-        wrong
     }
 }

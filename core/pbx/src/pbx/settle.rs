@@ -1,5 +1,7 @@
 //! After a step of a call: its indexes, its media ports, its place in the log.
 
+use std::net::IpAddr;
+
 use base::Lower;
 use media::relay::Port;
 
@@ -79,10 +81,22 @@ impl Pbx {
         if let Some(deadline) = before.deadline {
             self.deadlines.remove(&(deadline, number));
         }
+        for party in &before.parties {
+            if let Some(count) = self.parties.get_mut(party) {
+                *count -= 1;
+                if *count == 0 {
+                    self.parties.remove(party);
+                }
+            }
+        }
         let Some(call) = self.calls.get(&number) else {
             return self.open_and_close(number, &before.ports, &[], now);
         };
-        let mut after = Indexed { keys: Vec::new(), deadline: call.deadline(), ports: call.ports().cloned().collect() };
+        let ports = call.ports().cloned().collect();
+        let mut after = Indexed { keys: Vec::new(), deadline: call.deadline(), ports, parties: parties(call) };
+        for party in &after.parties {
+            *self.parties.entry(*party).or_default() += 1;
+        }
         for (key, side) in call.keys() {
             self.keys.insert(key.clone(), (number, side));
             after.keys.push(key);
@@ -97,6 +111,10 @@ impl Pbx {
 
     fn open_and_close(&mut self, number: CallNumber, before: &[Port], after: &[Port], now: Option<Now>) {
         for gone in before.iter().filter(|old| after.iter().all(|new| new.port != old.port)) {
+            if self.holders.get(&gone.port) != Some(&number) {
+                // Another call has it by now, which was heard of first.
+                continue;
+            }
             self.holders.remove(&gone.port);
             self.outputs.push(Output::ClosePort(gone.port));
             self.port_numbers.release(gone.port, now.map(|now| now.cluster).unwrap_or_default());
@@ -105,12 +123,26 @@ impl Pbx {
             match before.iter().find(|old| old.port == new.port) {
                 None => {
                     self.port_numbers.occupy(new.port);
-                    self.holders.insert(new.port, number);
-                    self.outputs.push(Output::OpenPort(new.clone()));
+                    let open = self.holders.insert(new.port, number).is_some();
+                    let output = if open { Output::UpdatePort } else { Output::OpenPort };
+                    self.outputs.push(output(new.clone()));
                 }
                 Some(old) if old != new => self.outputs.push(Output::UpdatePort(new.clone())),
                 Some(_) => {}
             }
         }
     }
+}
+
+/// Whom a live call sends to, each once.
+fn parties(call: &Call) -> Vec<IpAddr> {
+    if call.is_ended() {
+        return Vec::new();
+    }
+    let signalling = call.legs().map(|(_, leg)| leg.remote.ip());
+    let media = call.ports().filter_map(|port| port.remote).map(|remote| remote.rtp.ip());
+    let mut parties: Vec<IpAddr> = signalling.chain(media).collect();
+    parties.sort_unstable();
+    parties.dedup();
+    parties
 }

@@ -15,6 +15,7 @@ use sip::{Fields, Message, Method, NameAddr, Request, Response, Uri, Via};
 use super::*;
 use crate::conf::Files;
 use crate::configuration::load;
+use crate::object::ObjectError;
 use crate::service::ServiceAddress;
 
 mod addresses;
@@ -144,7 +145,7 @@ impl World {
         assert_eq!(ports, self.ports, "the other node has the same media ports open");
         self.pbx = other;
         self.sent.clear();
-        for number in self.pbx.take_over(now) {
+        for number in self.pbx.take_over() {
             self.sent.extend(self.pbx.resend(number));
         }
         self.settle();
@@ -194,6 +195,20 @@ impl World {
         assert_eq!(other.keys, self.pbx.keys);
         assert_eq!(other.deadlines, self.pbx.deadlines);
         assert_eq!(other.holders, self.pbx.holders);
+    }
+}
+
+impl Pbx {
+    /// What a node does with a whole store: what is gone leaves, what there is comes.
+    fn replace<'a>(&mut self, now: Now, objects: impl Iterator<Item = (u8, &'a str, &'a [u8])>) -> Vec<ObjectError> {
+        let objects: BTreeMap<(u8, String), &[u8]> =
+            objects.map(|(kind, id, value)| ((kind, id.to_owned()), value)).collect();
+        let mut after = None;
+        while let Some(last) = self.sweep(now, after.take(), 3, |kind, id| objects.contains_key(&(kind, id))) {
+            after = Some(last);
+        }
+        let applied = objects.iter().map(|((kind, id), value)| self.apply(now, *kind, id, Some(value)));
+        applied.filter_map(Result::err).collect()
     }
 }
 

@@ -64,16 +64,7 @@ impl Pbx {
 
     /// The on-link parties that must be told when the address has moved: everybody whom a live call sends to.
     pub fn parties(&self) -> Vec<std::net::IpAddr> {
-        let live = self.calls.values().filter(|call| !call.is_ended());
-        let of_call = |call: &Call| {
-            let signalling = call.legs().map(|(_, leg)| leg.remote.ip()).collect::<Vec<_>>();
-            let media = call.ports().filter_map(|port| port.remote).map(|remote| remote.rtp.ip()).collect::<Vec<_>>();
-            signalling.into_iter().chain(media)
-        };
-        let mut parties: Vec<_> = live.flat_map(of_call).collect();
-        parties.sort_unstable();
-        parties.dedup();
-        parties
+        self.parties.keys().copied().collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use minicbor::{Decode, Encode};
 
 use super::segment::Segment;
-use super::{BITMAP_SEGMENTS, MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
+use super::{BITMAP_SEGMENTS, MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS, take_front};
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(super) struct Receiving {
@@ -122,7 +122,7 @@ impl Receiving {
                 break;
             }
             self.partial.drain(..4);
-            self.messages.push_back(self.partial.drain(..length).collect());
+            self.messages.push_back(take_front(&mut self.partial, length));
             self.messages_bytes += length;
         }
         Ok(())

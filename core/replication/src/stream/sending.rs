@@ -7,7 +7,7 @@ use base::LocalTime;
 use minicbor::{Decode, Encode};
 
 use super::segment::{PAYLOAD_BYTES_MAX, Segment};
-use super::{BITMAP_SEGMENTS, QUEUE_BYTES_MAX, StreamError, WINDOW_SEGMENTS};
+use super::{BITMAP_SEGMENTS, QUEUE_BYTES_MAX, StreamError, WINDOW_SEGMENTS, take_front};
 
 /// The shortest wait before a retransmission: below it, a peer that was not scheduled for a moment causes doubles.
 const RETRANSMIT_MIN: Duration = Duration::from_millis(5);
@@ -181,7 +181,7 @@ impl Sending {
         if !self.can_send_new() {
             return None;
         }
-        let payload: Vec<u8> = self.queue.drain(..self.queue.len().min(PAYLOAD_BYTES_MAX)).collect();
+        let payload: Vec<u8> = take_front(&mut self.queue, PAYLOAD_BYTES_MAX);
         self.under_way_bytes += payload.len();
         self.under_way.push_back(UnderWay {
             sequence: self.next_sequence,

@@ -68,7 +68,7 @@ impl Node {
         }
         self.room.running = None;
         let here = loaded.is_some();
-        let taken = loaded.is_some_and(|loaded| self.configure(now, *loaded));
+        let taken = loaded.is_some_and(|loaded| self.configure(*loaded));
         if taken {
             self.room.loaded = Some(version);
         }

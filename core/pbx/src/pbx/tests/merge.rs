@@ -24,7 +24,7 @@ fn copy(world: &World, index: u8) -> World {
     let now = world.now();
     let objects = world.log.iter().map(|((kind, id), value)| (*kind, id.as_str(), value.as_slice()));
     assert!(pbx.replace(now, objects).is_empty());
-    pbx.take_over(now);
+    pbx.take_over();
     let mut copy = World { pbx, log: world.log.clone(), ..World::new() };
     copy.time = world.time;
     copy.settle();
