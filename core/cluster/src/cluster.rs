@@ -343,6 +343,8 @@ impl Cluster {
             if self.alone == in_step {
                 self.alone = !in_step;
                 self.heartbeat_due = true;
+                // If we die now, what the witness says of it must not be older than what the peer has heard.
+                self.guard.lease.iter_mut().for_each(Lease::hurry);
             }
             if in_step {
                 // The split, if there was one, is over.

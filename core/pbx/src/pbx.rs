@@ -268,8 +268,8 @@ impl Pbx {
 
     /// Nobody has served for a while: whoever was in this call is asked whether he still is, and a call that nobody is in
     /// ends.
-    pub fn probe_call(&mut self, now: Now, number: CallNumber) {
-        self.with_call(now, number, Call::probe);
+    pub fn probe_call(&mut self, now: Now, number: CallNumber, reign: u64) {
+        self.with_call(now, number, |call, step| call.probe(step, reign));
     }
 
     /// The other node served as well until now, and what it did is about to come. A phone that speaks of a call which is

@@ -147,8 +147,9 @@ impl Checks {
             let heard = answered.or(call.over_us());
             self.close(id, "answer", from.zip(heard), record.answered_us)?;
         }
-        // It ends when the server learns that somebody wants it to, or when the phones do.
-        let rung_out = answered.is_none().then_some(rung_out_us);
+        // It ends when the server learns that somebody wants it to, or when the phones do. An answer may cross the end of
+        // the ringing.
+        let rung_out = (answered.is_none() || record.disposition == "NO ANSWER").then_some(rung_out_us);
         let wanted = [call.gave_up_us(), call.refused_us, call.over_us(), rung_out].into_iter().flatten().min();
         self.close(id, "end", wanted.zip(call.over_us()), record.ended_us)
     }

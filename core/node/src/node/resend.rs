@@ -24,7 +24,7 @@ impl Node {
             }
             if self.restored {
                 let time = self.pbx_now(now);
-                self.pbx.probe_call(time, number);
+                self.pbx.probe_call(time, number, self.cluster.epoch().number);
             }
         }
         self.resend_at = (!self.resend.is_empty()).then(|| now.local + RESEND_PAUSE);

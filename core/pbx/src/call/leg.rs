@@ -75,6 +75,9 @@ pub struct AckSent {
 /// within a tenth of a second.
 const LOST_MAX: u32 = 16;
 
+/// Reigns that are told apart by what they skip. A CSeq has 31 bits (RFC 3261 8.1.1.5), so that they cannot go on for ever.
+const REIGNS: u64 = 4096;
+
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Leg {
     #[n(0)]
@@ -281,14 +284,17 @@ impl Leg {
     }
 
     /// Asks a phone that was in the call before all power failed whether it still knows of it (RFC 3261 11, 12.2.1.2).
-    pub fn probe(&mut self, step: &mut Step<'_>) {
+    /// `reign`: how many times nodes have begun to serve.
+    pub fn probe(&mut self, step: &mut Step<'_>, reign: u64) {
         if self.state != LegState::Answered || self.awaits_ack() {
             return;
         }
-        self.sdp_version += u64::from(LOST_MAX);
+        // The other node may have come up first, and have asked from the same state: who serves later goes further.
+        let skipped = LOST_MAX * (1 + u32::try_from(reign % REIGNS).unwrap_or(0));
+        self.sdp_version += u64::from(skipped);
         let via = self.via(step);
         let Some(dialog) = self.dialog.as_mut() else { return };
-        dialog.skip_cseq(LOST_MAX);
+        dialog.skip_cseq(skipped);
         let request = dialog.request(Method::Options, &via, None);
         self.send_request(step, &request);
     }

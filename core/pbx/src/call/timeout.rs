@@ -73,14 +73,14 @@ impl Call {
 
     /// After all power failed: asks whoever was in the call whether he still is. What had left in the time that the disk
     /// has lost may have used the next numbers, which are skipped.
-    pub fn probe(&mut self, step: &mut Step<'_>) {
+    pub fn probe(&mut self, step: &mut Step<'_>, reign: u64) {
         step.by_phone = false;
         if self.is_ended() {
             return;
         }
-        self.caller.probe(step);
+        self.caller.probe(step, reign);
         for callee in &mut self.callees {
-            callee.probe(step);
+            callee.probe(step, reign);
         }
     }
 
