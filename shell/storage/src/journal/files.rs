@@ -5,9 +5,12 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use base::{ClusterTime, LocalTime};
 use minicbor::{Decode, Encode};
+use nix::fcntl::{Flock, FlockArg};
 use node::Recovered;
 use node::cluster::{Drain, Durable};
 use node::replication::{Checkpoint, Entry, Log};
@@ -19,6 +22,11 @@ const RECORD_HEAD: usize = 4 + 4 + 8;
 
 /// The longest record that is read; a longer length is a torn or foreign file.
 const RECORD_BYTES_MAX: usize = 1 << 30;
+
+/// A process that was killed has its files until its memory is given back and its last thread has come back from the disk:
+/// some milliseconds, and up to 700 beside a large writer (facts/linux.md).
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_AGAIN: Duration = Duration::from_millis(1);
 
 /// The first record of each file.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -63,7 +71,7 @@ pub(super) struct Files {
     folder: PathBuf,
     boot: String,
     /// Held as long as the process lives, so that two do not write one journal.
-    _lock: nix::fcntl::Flock<File>,
+    _lock: Flock<File>,
 }
 
 struct Record {
@@ -86,8 +94,7 @@ impl Files {
         let path = folder.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let lock = lock.map_err(file("open", &path))?;
-        let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
-            .map_err(|_| JournalError::Locked { path: folder.clone() })?;
+        let lock = take_lock(lock).ok_or_else(|| JournalError::Locked { path: folder.clone() })?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
         Ok(Self { state_dir: state_dir.to_owned(), folder, boot, _lock: lock })
     }
@@ -295,6 +302,19 @@ fn file<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(std::io::Err
 /// Makes what was written to a file survive a power cut.
 pub(super) fn sync_data(log: &File) -> std::io::Result<()> {
     nix::unistd::fdatasync(log.as_fd()).map_err(std::io::Error::from)
+}
+
+/// A node that was killed and is started again at once may find its former life still ending.
+fn take_lock(mut file: File) -> Option<Flock<File>> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Some(lock),
+            Err(_) if Instant::now() >= until => return None,
+            Err((unlocked, _)) => file = unlocked,
+        }
+        thread::sleep(LOCK_AGAIN);
+    }
 }
 
 #[cfg(test)]
