@@ -132,14 +132,5 @@ fn end(mut world: World, crash: Option<CrashPoint>) -> Outcome {
     if world.failure().is_none() {
         world.finish();
     }
-    let silences = world.checks.silences_us.iter().map(|(_, gap_us)| *gap_us);
-    Outcome {
-        crash,
-        silence_us: silences.max().unwrap_or_default(),
-        failure: world.failure().cloned(),
-        actions: counter.actions,
-        last_of_step: counter.last_of_step,
-        planted: world.plant.as_ref().map_or(0, |plant| plant.planted()),
-        troubles: world.troubles,
-    }
+    Outcome::of(world, crash, counter)
 }

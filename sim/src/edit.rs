@@ -190,16 +190,7 @@ impl Trial {
         let counter = world.stop_counting();
         let lossy = self.death == Death::Power && victim == goal.machine;
         aftermath(&mut world, self.change, &goal, asked, lossy);
-        let silences = world.checks.silences_us.iter().map(|(_, gap_us)| *gap_us);
-        Outcome {
-            crash,
-            silence_us: silences.max().unwrap_or_default(),
-            failure: world.failure().cloned(),
-            actions: counter.actions,
-            last_of_step: counter.last_of_step,
-            planted: world.plant.as_ref().map_or(0, |plant| plant.planted()),
-            troubles: world.troubles,
-        }
+        Outcome::of(world, crash, counter)
     }
 
     /// A death at every place, or at every so many, on so many threads.

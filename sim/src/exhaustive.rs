@@ -8,7 +8,7 @@ use node::cluster::witness::Mode;
 use crate::check::Failure;
 use crate::planted::Plant;
 use crate::reference::Reference;
-use crate::world::{CrashPoint, World};
+use crate::world::{Counter, CrashPoint, World};
 
 /// How the serving node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What a world came to in which a node's actions were counted.
+    pub(crate) fn of(world: World, crash: Option<CrashPoint>, counter: Counter) -> Self {
+        let silences = world.checks.silences_us.iter().map(|(_, gap_us)| *gap_us);
+        Self {
+            crash,
+            silence_us: silences.max().unwrap_or_default(),
+            failure: world.failure().cloned(),
+            actions: counter.actions,
+            last_of_step: counter.last_of_step,
+            planted: world.plant.as_ref().map_or(0, |plant| plant.planted()),
+            troubles: world.troubles,
+        }
+    }
+
     /// What a random world came to.
     pub(crate) fn of_world(outcome: crate::chaos::Outcome) -> Self {
         Self {
@@ -143,16 +157,7 @@ pub fn run(
     call.play(&mut world);
     let counter = world.stop_counting();
     call.aftermath(&mut world, death);
-    let silence_us = world.checks.silences_us.iter().map(|(_, gap_us)| *gap_us).max().unwrap_or_default();
-    Outcome {
-        crash,
-        failure: world.failure().cloned(),
-        actions: counter.actions,
-        last_of_step: counter.last_of_step,
-        planted: world.plant.as_ref().map_or(0, |plant| plant.planted()),
-        troubles: world.troubles,
-        silence_us,
-    }
+    Outcome::of(world, crash, counter)
 }
 
 /// Every place at which the serving node can die in a run with so many actions.

@@ -4,8 +4,9 @@
 
 use sim::apart;
 use sim::edit::{self, Trial};
-use sim::exhaustive::{self, Death};
+use sim::exhaustive::{self, Death, Report};
 use sim::reference::{self, Reference};
+use sim::world::CrashPoint;
 
 /// Every how many crash points one is tried.
 const STRIDE: usize = if cfg!(debug_assertions) { 12 } else { 1 };
@@ -17,20 +18,27 @@ fn every_action(death: Death) {
 }
 
 fn clean(call: Reference, death: Death, seed: u64) {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let report = exhaustive::run_all(call, death, seed, threads, STRIDE);
-    assert!(report.actions > 5, "{} has only {} actions", call.name(), report.actions);
+    let report = exhaustive::run_all(call, death, seed, threads(), STRIDE);
+    assert_clean(call.name(), &report, |crash| exhaustive::again(call, death, seed, crash));
+}
+
+/// `again` is the command that repeats a run.
+fn assert_clean(name: &str, report: &Report, again: impl Fn(Option<CrashPoint>) -> String) {
+    assert!(report.actions > 5, "{name} has only {} actions", report.actions);
     if let Some(outcome) = report.failed.first() {
         panic!(
-            "{} of {} runs of {} failed, the first at {:?}: {:?}\nagain: {}",
+            "{} of {} runs of {name} failed, the first at {:?}: {:?}\nagain: {}",
             report.failed.len(),
             report.runs,
-            call.name(),
             outcome.crash,
             outcome.failure.as_ref().map(ToString::to_string),
-            exhaustive::again(call, death, seed, outcome.crash),
+            again(outcome.crash),
         );
     }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 #[test]
@@ -63,20 +71,9 @@ const SPLIT_STRIDE: usize = if cfg!(debug_assertions) { 60 } else { 4 };
 
 #[test]
 fn killed_before_a_split_is_merged() {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     for victim in 0..2 {
-        let report = apart::run_all(victim, 1, threads, SPLIT_STRIDE);
-        assert!(report.actions > 5, "node {victim} has only {} actions", report.actions);
-        if let Some(outcome) = report.failed.first() {
-            panic!(
-                "{} of {} runs failed, the first at {:?}: {:?}\nagain: {}",
-                report.failed.len(),
-                report.runs,
-                outcome.crash,
-                outcome.failure.as_ref().map(ToString::to_string),
-                apart::again(victim, 1, outcome.crash),
-            );
-        }
+        let report = apart::run_all(victim, 1, threads(), SPLIT_STRIDE);
+        assert_clean(&format!("node {victim}"), &report, |crash| apart::again(victim, 1, crash));
     }
 }
 
@@ -94,24 +91,13 @@ fn both_without_power_at_every_action() {
 /// A change of the configuration is short; of its places as many are tried as of a reference call.
 #[test]
 fn killed_amid_a_change_of_the_configuration() {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     for change in edit::ALL {
         for (death, standby_dies) in
             [(Death::Kill, false), (Death::Kill, true), (Death::Power, false), (Death::Power, true)]
         {
             let trial = Trial { change, death, standby_dies, seed: 2 };
-            let report = trial.run_all(threads, STRIDE);
-            assert!(report.actions > 5, "{} has only {} actions", change.name(), report.actions);
-            if let Some(outcome) = report.failed.first() {
-                panic!(
-                    "{} of {} runs failed, the first at {:?}: {:?}\nagain: {}",
-                    report.failed.len(),
-                    report.runs,
-                    outcome.crash,
-                    outcome.failure.as_ref().map(ToString::to_string),
-                    trial.again(outcome.crash),
-                );
-            }
+            let report = trial.run_all(threads(), STRIDE);
+            assert_clean(change.name(), &report, |crash| trial.again(crash));
         }
     }
 }

@@ -6,16 +6,14 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use tandem_lab::netns::{Host, Loss};
+use tandem_lab::netns::Host;
 
-use crate::SLACK;
-use crate::pair::{Fault, Lab, binary, wait_for};
+use crate::pair::{Lab, binary, wait_for};
 use crate::sipp::RAMAIS;
-use crate::witness::{SPLIT, addresses, consent_ms, epoch, only, own_directory, status, wait_witness};
+use crate::witness::{
+    cut_moves_the_role, epoch, kill_needs_no_consent, own_directory, split_leaves_one_master, status, wait_witness,
+};
 
 const MEMBERS: usize = 3;
 
@@ -127,16 +125,7 @@ fn with_an_etcd_as_witness_there_is_one_master_whatever_is_cut() {
     let word = doctors_word(&lab, active);
     assert_eq!(word.matches("and lets us write").count(), MEMBERS, "{word}");
 
-    // A split in which phones and etcd reach both.
-    let parted = [Loss { from: &["a"], to: &["b"], percent: 100 }, Loss { from: &["b"], to: &["a"], percent: 100 }];
-    lab.network.lose_between(&parted).expect("a split");
-    let begun = Instant::now();
-    while begun.elapsed() < SPLIT {
-        assert_eq!(addresses(&lab), only(active), "{:?} into the split", begun.elapsed());
-        thread::sleep(Duration::from_millis(10));
-    }
-    lab.network.lose_between(&[]).expect("a heal");
-    assert_eq!((lab.wait_protected(), epoch(&lab, active)), (active, began));
+    split_leaves_one_master(&mut lab, active);
 
     // A majority of the members, and back.
     etcd.kill_member(0);
@@ -148,28 +137,9 @@ fn with_an_etcd_as_witness_there_is_one_master_whatever_is_cut() {
     assert_eq!((lab.wait_protected(), epoch(&lab, active)), (active, began));
     wait_for("the lease", || (lease(&lab, active)? == "this node").then_some(()));
 
-    // The cable of the serving machine.
-    lab.strike(Fault::Cut, active);
-    wait_for("the takeover", || lab.nodes[standby].status().ok().filter(|status| status.serves()));
-    assert_eq!(addresses(&lab), only(standby));
-    let waited_ms = consent_ms(&lab.nodes[standby].ask_lines("events").expect("events"));
-    assert!(waited_ms <= CONSENT_MS * SLACK, "the lease was waited for for {waited_ms} ms");
-    lab.heal(Fault::Cut, active);
-    assert_eq!(lab.wait_protected(), standby);
-
-    // A kill needs nobody's consent.
+    cut_moves_the_role(&mut lab, active, CONSENT_MS);
     let (active, standby) = (standby, active);
-    wait_witness(&lab, true);
-    let before = epoch(&lab, active);
-    let daemon = lab.nodes[active].daemon().expect("a daemon");
-    lab.nodes[active].signal(daemon, Signal::SIGKILL).expect("a kill");
-    wait_for("the farewell's takeover", || {
-        let found = lab.nodes[standby].ask_lines("events").ok()?;
-        let newest = found.iter().rev().find(|event| event["kind"] == "active")?;
-        (newest["data"]["cause"] == "the peer's program ended").then_some(())
-    });
-    assert_eq!(lab.wait_protected(), standby);
-    assert!(epoch(&lab, standby) > before);
+    kill_needs_no_consent(&mut lab, active);
     wait_for("the lease", || status(&lab, standby).filter(|status| status["witness"]["lease"] == "this node"));
     drop(etcd);
     fs::remove_dir_all(own).expect("the test's own directory");

@@ -24,7 +24,7 @@ const PORT: u16 = 7710;
 const CONSENT_MS: f64 = 40.0;
 
 /// Far longer than any of the two nodes waits for the other.
-pub const SPLIT: Duration = Duration::from_secs(2);
+const SPLIT: Duration = Duration::from_secs(2);
 
 /// The third machine's program; ends with the test.
 struct Witness(Child);
@@ -73,12 +73,12 @@ pub fn wait_witness(lab: &Lab, up: bool) {
 }
 
 /// Whether each host has the service address.
-pub fn addresses(lab: &Lab) -> [bool; 2] {
+fn addresses(lab: &Lab) -> [bool; 2] {
     ["a", "b"].map(|name| lab.host(name).has_address(SERVICE).expect("addresses"))
 }
 
 /// From the moment at which the peer was given up to the last takeover.
-pub fn consent_ms(events: &[Value]) -> f64 {
+fn consent_ms(events: &[Value]) -> f64 {
     let newest = |kind: &str| {
         let found = events.iter().rev().find(|event| event["kind"] == kind);
         found.and_then(|event| event["at_ms"].as_f64()).unwrap_or_else(|| panic!("no {kind} in {events:?}"))
@@ -90,7 +90,7 @@ pub fn epoch(lab: &Lab, node: usize) -> Option<u64> {
     lab.nodes[node].status().ok()?.epoch_number()
 }
 
-pub fn only(node: usize) -> [bool; 2] {
+fn only(node: usize) -> [bool; 2] {
     [node == 0, node == 1]
 }
 
@@ -118,6 +118,49 @@ pub fn own_directory(name: &str) -> PathBuf {
     directory
 }
 
+/// A split in which phones and witness reach both.
+pub fn split_leaves_one_master(lab: &mut Lab, active: usize) {
+    let began = epoch(lab, active);
+    let parted = [Loss { from: &["a"], to: &["b"], percent: 100 }, Loss { from: &["b"], to: &["a"], percent: 100 }];
+    lab.network.lose_between(&parted).expect("a split");
+    let begun = Instant::now();
+    while begun.elapsed() < SPLIT {
+        assert_eq!(addresses(lab), only(active), "{:?} into the split", begun.elapsed());
+        thread::sleep(Duration::from_millis(10));
+    }
+    lab.network.lose_between(&[]).expect("a heal");
+    assert_eq!((lab.wait_protected(), epoch(lab, active)), (active, began));
+}
+
+/// The cable of the serving machine. The witness may be waited for for so many milliseconds.
+pub fn cut_moves_the_role(lab: &mut Lab, active: usize, consent_ms_max: f64) {
+    let standby = 1 - active;
+    lab.strike(Fault::Cut, active);
+    wait_for("the takeover", || lab.nodes[standby].status().ok().filter(|status| status.serves()));
+    assert_eq!(addresses(lab), only(standby));
+    let waited_ms = consent_ms(&lab.nodes[standby].ask_lines("events").expect("events"));
+    assert!(waited_ms <= consent_ms_max * SLACK, "the witness was waited for for {waited_ms} ms");
+    lab.heal(Fault::Cut, active);
+    assert_eq!(lab.wait_protected(), standby);
+    assert_eq!(addresses(lab), only(standby));
+}
+
+/// A kill of the serving daemon: its parent says so.
+pub fn kill_needs_no_consent(lab: &mut Lab, active: usize) {
+    let standby = 1 - active;
+    wait_witness(lab, true);
+    let before = epoch(lab, active);
+    let daemon = lab.nodes[active].daemon().expect("a daemon");
+    lab.nodes[active].signal(daemon, Signal::SIGKILL).expect("a kill");
+    wait_for("the farewell's takeover", || {
+        let found = lab.nodes[standby].ask_lines("events").ok()?;
+        let newest = found.iter().rev().find(|event| event["kind"] == "active")?;
+        (newest["data"]["cause"] == "the peer's program ended").then_some(())
+    });
+    assert_eq!(lab.wait_protected(), standby);
+    assert!(epoch(lab, standby) > before);
+}
+
 #[test]
 fn with_a_witness_there_is_one_master_whatever_is_cut() {
     let told = own_directory("witness");
@@ -127,47 +170,15 @@ fn with_a_witness_there_is_one_master_whatever_is_cut() {
     wait_witness(&lab, true);
     let active = lab.wait_protected();
     let standby = 1 - active;
-    let began = epoch(&lab, active);
     let lease = |node: usize| status(&lab, node).map(|status| status["witness"]["lease"].clone());
     wait_for("the lease", || (lease(active)? == "this node" && lease(standby)? == "the peer").then_some(()));
     let pings = status(&lab, active).expect("a status")["pings"].clone();
     assert_eq!((pings["answering"].as_u64(), pings["targets"].as_u64()), (Some(1), Some(1)), "{pings}");
 
-    // A split in which phones and witness reach both.
-    let parted = [Loss { from: &["a"], to: &["b"], percent: 100 }, Loss { from: &["b"], to: &["a"], percent: 100 }];
-    lab.network.lose_between(&parted).expect("a split");
-    let begun = Instant::now();
-    while begun.elapsed() < SPLIT {
-        assert_eq!(addresses(&lab), only(active), "{:?} into the split", begun.elapsed());
-        thread::sleep(Duration::from_millis(10));
-    }
-    lab.network.lose_between(&[]).expect("a heal");
-    assert_eq!((lab.wait_protected(), epoch(&lab, active)), (active, began));
-
-    // The cable of the serving machine.
-    lab.strike(Fault::Cut, active);
-    wait_for("the takeover", || lab.nodes[standby].status().ok().filter(|status| status.serves()));
-    assert_eq!(addresses(&lab), only(standby));
-    let waited_ms = consent_ms(&lab.nodes[standby].ask_lines("events").expect("events"));
-    assert!(waited_ms <= CONSENT_MS * SLACK, "the witness was waited for for {waited_ms} ms");
-    lab.heal(Fault::Cut, active);
-    assert_eq!(lab.wait_protected(), standby);
-    assert_eq!(addresses(&lab), only(standby));
-
-    // A kill needs nobody's consent.
+    split_leaves_one_master(&mut lab, active);
+    cut_moves_the_role(&mut lab, active, CONSENT_MS);
     let (active, standby) = (standby, active);
-    wait_witness(&lab, true);
-    let before = epoch(&lab, active);
-    let daemon = lab.nodes[active].daemon().expect("a daemon");
-    lab.nodes[active].signal(daemon, Signal::SIGKILL).expect("a kill");
-    let events = || lab.nodes[standby].ask_lines("events").ok();
-    wait_for("the farewell's takeover", || {
-        let found = events()?;
-        let newest = found.iter().rev().find(|event| event["kind"] == "active")?;
-        (newest["data"]["cause"] == "the peer's program ended").then_some(())
-    });
-    assert_eq!(lab.wait_protected(), standby);
-    assert!(epoch(&lab, standby) > before);
+    kill_needs_no_consent(&mut lab, active);
 
     // The witness itself.
     witness.kill();

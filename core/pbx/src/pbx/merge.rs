@@ -135,7 +135,7 @@ impl Pbx {
         let live_there = !gone_there && !theirs.is_ended();
         let Some(ours) = self.calls.get(&number).cloned().or(last) else {
             // Here nobody has heard of it, unless its phone came over and called again.
-            if gone_there || changed_here || self.knows_invite(&theirs) {
+            if gone_there || changed_here || self.with_invite(&theirs.caller.call_id).is_some() {
                 return Merged::Kept;
             }
             return self.adopt(now, theirs);
@@ -190,8 +190,7 @@ impl Pbx {
     pub fn repeats(&self, theirs: &[u8], ended: &Invites) -> Option<String> {
         let theirs = minicbor::decode::<Call>(theirs).ok()?;
         let (call_id, identity) = (&theirs.caller.call_id, &theirs.record.identity);
-        let live = self.calls.values().find(|call| call.caller.call_id == *call_id);
-        let ours = live.map(|call| &call.record.identity).or_else(|| ended.0.get(call_id));
+        let ours = self.with_invite(call_id).map(|call| &call.record.identity).or_else(|| ended.0.get(call_id));
         ours.is_some_and(|ours| ours != identity).then_some(theirs.record.identity)
     }
 
@@ -203,7 +202,8 @@ impl Pbx {
         Merged::Call(number)
     }
 
-    fn knows_invite(&self, theirs: &Call) -> bool {
-        self.calls.values().any(|call| call.caller.call_id == theirs.caller.call_id)
+    /// The call that a caller's INVITE has become here.
+    fn with_invite(&self, call_id: &str) -> Option<&Call> {
+        self.calls.values().find(|call| call.caller.call_id == call_id)
     }
 }

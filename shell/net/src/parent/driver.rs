@@ -97,7 +97,7 @@ impl Driver {
                 systemd.tell(local_now(), self.watch.has_served(), self.watch.is_well());
             }
             let ready = self.wait()?;
-            if ready.network && self.service.as_mut().is_some_and(Service::is_gone) {
+            if ready.network && self.service.as_mut().is_some_and(Service::notice_changes) {
                 self.feed(Input::AddressGone)?;
             }
             if ready.message {

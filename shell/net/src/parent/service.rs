@@ -110,8 +110,8 @@ impl Service {
         result.is_ok()
     }
 
-    /// Whether the kernel reports that an address may be missing, and one is. A cable that is plugged in again is seen to.
-    pub fn is_gone(&mut self) -> bool {
+    /// Hears what the kernel reports. When a cable is back, what waited for it is dropped; true when an address is missing.
+    pub fn notice_changes(&mut self) -> bool {
         let events = self.subscription.events();
         if events.iter().any(|event| matches!(event, NetworkEvent::Carrier { carrier: true, .. })) {
             self.drop_waiting();

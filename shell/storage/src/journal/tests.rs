@@ -84,19 +84,13 @@ fn history(entries: u64) -> (Vec<Checkpoint>, Vec<Entry>) {
 }
 
 fn open(directory: &Directory) -> (Journal, Opened, Receiver<JournalEvent>) {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let (sender, events) = channel();
-        let tell = move |event| {
-            let _ = sender.send(event);
-        };
-        match Journal::open(&directory.0, LocalTime::from_millis(50_000), tell) {
-            Ok((journal, opened)) => return (journal, opened, events),
-            // The threads of the journal before are still at it.
-            Err(JournalError::Locked { .. }) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            Err(error) => panic!("{error}"),
-        }
-    }
+    let (sender, events) = channel();
+    let tell = move |event| {
+        let _ = sender.send(event);
+    };
+    // It waits for the threads of the journal before.
+    let (journal, opened) = Journal::open(&directory.0, LocalTime::from_millis(50_000), tell).expect("a journal");
+    (journal, opened, events)
 }
 
 fn append(journal: &Journal, entries: &[Entry]) {
