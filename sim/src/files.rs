@@ -27,6 +27,8 @@ pub struct Files {
     unsynced: BTreeMap<String, Option<String>>,
     /// Whole contents, each synced before it took its name; and when that was.
     contents: BTreeMap<Hash, (Vec<u8>, u64)>,
+    /// Those that are not what they were.
+    damaged: BTreeSet<Hash>,
     /// Unfinished ones, which nobody has synced.
     parts: BTreeMap<Hash, Vec<u8>>,
     /// What the folder was made from, and what it is being made.
@@ -157,7 +159,8 @@ impl Files {
 
     pub fn put(&mut self, bytes: Vec<u8>, now_us: u64) -> bool {
         if !self.full {
-            self.contents.entry(Hash::of(&bytes)).or_insert((bytes, now_us)).1 = now_us;
+            let hash = Hash::of(&bytes);
+            self.contents.entry(hash).or_insert((bytes, now_us)).1 = now_us;
         }
         !self.full
     }
@@ -172,7 +175,7 @@ impl Files {
 
     /// Whole, or `None` where it is not here or damaged; what is damaged is forgotten.
     pub fn read(&mut self, hash: Hash) -> Option<&[u8]> {
-        if self.contents.get(&hash).is_some_and(|(bytes, _)| Hash::of(bytes) != hash) {
+        if self.damaged.remove(&hash) {
             self.contents.remove(&hash);
         }
         self.contents.get(&hash).map(|(bytes, _)| bytes.as_slice())
@@ -206,6 +209,7 @@ impl Files {
             return Err("it is damaged");
         }
         self.contents.insert(hash, (bytes, now_us));
+        self.damaged.remove(&hash);
         Ok((upto, true))
     }
 
@@ -307,6 +311,7 @@ impl Files {
             }
         }
         self.contents.retain(|hash, (_, put_us)| wanted.contains(hash) || now_us < *put_us + YOUNG_US);
+        self.damaged.retain(|hash| self.contents.contains_key(hash));
     }
 
     /// The machine loses its power: files that nobody has synced are old, new or torn; unfinished contents anything.
@@ -335,11 +340,7 @@ impl Files {
     /// The disk loses a bit of a content: whoever reads it next finds out. The only copy that there is nobody could mend.
     pub fn damage(&mut self, other: &Self, random: &mut Random) {
         let which = random.below(self.contents.len().max(1) as u64) as usize;
-        let content = self.contents.iter_mut().nth(which).filter(|(hash, _)| other.has(**hash));
-        let Some((_, (bytes, _))) = content else { return };
-        match bytes.first_mut() {
-            Some(first) => *first ^= 1,
-            None => bytes.push(0),
-        }
+        let content = self.contents.keys().nth(which).filter(|hash| other.has(**hash));
+        self.damaged.extend(content);
     }
 }

@@ -1,8 +1,7 @@
 //! What is going to happen, in the order of virtual time. Equal times keep the order in which they were scheduled, so
 //! that a run depends on nothing but its seed.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use node::base::{Epoch, Incarnation};
@@ -180,10 +179,11 @@ pub enum Happening {
         boot: u64,
         resume: Option<Epoch>,
     },
-    /// The machine loses its power for so long.
+    /// The machine loses its power for so long, after it was the only one for `alone_us`.
     PowerFails {
         machine: usize,
         off_us: u64,
+        alone_us: u64,
     },
     /// The machine's power is back.
     Boot {
@@ -208,50 +208,24 @@ pub enum Happening {
     Sweep,
 }
 
-struct Scheduled {
-    at_us: u64,
-    sequence: u64,
-    happening: Happening,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at_us, self.sequence).cmp(&(other.at_us, other.sequence))
-    }
-}
-
+/// What is to happen, by when and in the order in which it was decided.
 #[derive(Default)]
 pub struct Queue {
-    heap: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
 }
 
 impl Queue {
     pub fn push(&mut self, at_us: u64, happening: Happening) {
         self.sequence += 1;
-        self.heap.push(Reverse(Scheduled { at_us, sequence: self.sequence, happening }));
+        self.scheduled.insert((at_us, self.sequence), happening);
     }
 
     /// The next thing that happens not later than `until_us`, and when.
     pub fn pop(&mut self, until_us: u64) -> Option<(u64, Happening)> {
-        if self.heap.peek().is_none_or(|Reverse(first)| first.at_us > until_us) {
-            return None;
-        }
-        self.heap.pop().map(|Reverse(first)| (first.at_us, first.happening))
+        let first = self.scheduled.first_entry().filter(|first| first.key().0 <= until_us)?;
+        let ((at_us, _), happening) = first.remove_entry();
+        Some((at_us, happening))
     }
 }
 

@@ -237,9 +237,9 @@ impl World {
             Happening::GoesOn { machine, boot } => self.goes_on(machine, boot),
             Happening::DeathNoticed { machine, boot } => self.death_noticed(machine, boot),
             Happening::StartDaemon { machine, boot, resume } => self.start_daemon(machine, boot, resume),
-            Happening::PowerFails { machine, off_us } => {
+            Happening::PowerFails { machine, off_us, alone_us } => {
                 // What this one said alone is not on the other one's disk.
-                self.checks.blackout(self.now_us, self.now_us + off_us);
+                self.checks.blackout(self.now_us, self.now_us + off_us, alone_us);
                 self.cut_power(machine, off_us);
             }
             Happening::Boot { machine } => self.boot(machine),

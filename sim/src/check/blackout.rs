@@ -39,14 +39,16 @@ impl Registered {
 }
 
 impl Checks {
-    /// Neither machine has power from `now_us` on; the later one has it back at `until_us`.
-    pub fn blackout(&mut self, now_us: u64, until_us: u64) {
+    /// Neither machine has power from `now_us` on; the later one has it back at `until_us`. What was said in the `alone_us`
+    /// before is on the later one's disk only, and the other one may be back first and serve without it.
+    pub fn blackout(&mut self, now_us: u64, until_us: u64, alone_us: u64) {
         let us = until_us + BOOT_US - now_us;
         self.fault(now_us, FaultKind::Blackout { us });
         self.lossy_until_us = self.lossy_until_us.max(until_us + BOOT_US);
         self.had_blackout = true;
         self.registered.power_lost(now_us);
-        for conversation in self.conversations.iter_mut().filter(|conversation| !is_at_rest(conversation, now_us)) {
+        let alone_since_us = now_us - alone_us;
+        for conversation in self.conversations.iter_mut().filter(|call| !is_at_rest(call, alone_since_us)) {
             conversation.torn = true;
         }
     }

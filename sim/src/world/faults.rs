@@ -250,9 +250,10 @@ impl World {
         let apart_us = if self.plan.seed.is_multiple_of(2) { self.random.below(BLACKOUT_APART_US) } else { 0 };
         let off_us = [first, 1 - first].map(|_| BLACKOUT_US + self.random.below(BLACKOUT_BACK_US));
         let until_us = self.now_us + apart_us + BLACKOUT_US + BLACKOUT_BACK_US;
-        self.checks.blackout(self.now_us, until_us);
+        self.checks.blackout(self.now_us, until_us, 0);
         self.cut_power(first, off_us[0] + apart_us);
-        self.after(apart_us, Happening::PowerFails { machine: 1 - first, off_us: off_us[1] });
+        let second = Happening::PowerFails { machine: 1 - first, off_us: off_us[1], alone_us: apart_us };
+        self.after(apart_us, second);
     }
 
     /// Whether a machine whose cable is pulled notices that it has no carrier: it depends on the seed.

@@ -46,6 +46,8 @@ pub struct Folders {
     sets: BTreeMap<String, Texts>,
     /// What each file of each machine's folder ever was.
     seen: [BTreeMap<String, BTreeSet<Option<Hash>>>; 2],
+    /// Each machine's folder when it was last looked at.
+    last: [Texts; 2],
     /// Somebody asked for a folder to be taken: whose, and which set it was when the shell looked.
     asked: BTreeMap<u64, (usize, Hash)>,
     pub edits: u64,
@@ -259,7 +261,11 @@ impl World {
 
     /// Somebody, or the shell, has made the folder what it is.
     fn folder_is(&mut self, machine: usize) {
+        if self.folders.last[machine] == self.machines[machine].files.folder {
+            return;
+        }
         let texts = self.machines[machine].files.folder.clone();
+        self.folders.last[machine].clone_from(&texts);
         let seen = &mut self.folders.seen[machine];
         for (path, text) in &texts {
             // Before anybody put it there it was not there.

@@ -129,6 +129,10 @@ impl World {
             witness.referee = None;
             if let Some(store) = &mut witness.store {
                 store.up = false;
+                // One ask that is lost with it and a slow one after that are more than the record is relied on for.
+                if self.network.links_cut {
+                    self.checks.fault(self.now_us, FaultKind::Cut);
+                }
             }
         }
     }

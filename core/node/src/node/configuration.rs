@@ -249,7 +249,7 @@ impl Node {
             FilesEvent::Written { content, upto, whole, failed } => {
                 self.content_written(now, content, upto, whole, failed);
             }
-            FilesEvent::Checked { version, problems, failed } => self.checked(version, problems, failed),
+            FilesEvent::Checked { version, problems, failed } => self.checked(now, version, problems, failed),
             FilesEvent::Loaded { version, loaded, failed } => self.ran(now, version, loaded, failed, false),
             FilesEvent::Installed { version, loaded, failed } => self.ran(now, version, loaded, failed, true),
             FilesEvent::Edited { version, problems, asked_by } => self.edited(now, version, problems, asked_by),

@@ -198,19 +198,20 @@ impl Node {
     }
 
     /// What is wrong with a version, once the shell has looked; it is asked to.
-    pub(super) fn check(&mut self, now: Now, id: VersionId) -> Option<Vec<String>> {
+    pub(super) fn check(&mut self, now: Now, id: VersionId, version: &Version) -> Option<Vec<String>> {
         if let Some((_, problems)) = self.room.checked.as_ref().filter(|(checked, _)| *checked == id) {
             return Some(problems.clone());
         }
         let asked = self.room.checking.is_some_and(|(checking, until)| checking == id && until > now.local);
         if !asked {
             self.room.checking = Some((id, now.local + WORK));
+            self.put_version(version);
             self.files_action(FilesAction::Check { version: id });
         }
         None
     }
 
-    pub(super) fn checked(&mut self, version: VersionId, problems: Vec<String>, failed: Option<String>) {
+    pub(super) fn checked(&mut self, now: Now, version: VersionId, problems: Vec<String>, failed: Option<String>) {
         if self.room.checking.is_none_or(|(checking, _)| checking != version) {
             return;
         }
@@ -219,6 +220,8 @@ impl Node {
             None => self.room.checked = Some((version, problems)),
             Some(failed) => {
                 self.room.is_broken(version);
+                // It rests, or a full disk would be asked all the time.
+                self.room.checking = Some((version, now.local + AGAIN));
                 self.configuration_trouble(format!("cannot read version {}: {failed}", version.0.short()));
             }
         }

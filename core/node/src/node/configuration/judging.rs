@@ -188,7 +188,8 @@ impl Node {
         }
         // A folder was checked by the shell that looked at it.
         if !matches!(judging.from, From::Own) {
-            match self.check(now, id) {
+            let version = judging.version.clone();
+            match self.check(now, id, &version) {
                 None => return,
                 Some(problems) if problems.is_empty() => {}
                 Some(problems) => return self.does_not_check(&problems, true),

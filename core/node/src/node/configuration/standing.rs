@@ -72,11 +72,11 @@ impl Node {
     }
 
     fn drive_fetch(&mut self, now: Now) {
-        let Some(id) = self.room.fetch.as_ref().map(|(id, _)| *id) else { return };
+        let Some((id, version)) = self.room.fetch.clone() else { return };
         if !self.room.whole.contains(&id) {
             return;
         }
-        let Some(problems) = self.check(now, id) else { return };
+        let Some(problems) = self.check(now, id, &version) else { return };
         self.room.fetch = None;
         self.room.checked = None;
         let problems = Refused::new(Hash::default(), "", &problems).problems;

@@ -16,8 +16,10 @@ struct Alone {
     contents: BTreeMap<Hash, Vec<u8>>,
     journal_writes: bool,
     journal_waits: Vec<Lsn>,
-    /// Why the folder cannot be written.
+    /// Why the folder, or the store of contents, cannot be written.
     disk: Option<&'static str>,
+    store: Option<&'static str>,
+    checks: usize,
     installed: Vec<VersionId>,
     answers: Vec<Answer>,
 }
@@ -33,6 +35,8 @@ impl Alone {
             journal_writes: true,
             journal_waits: Vec::new(),
             disk: None,
+            store: None,
+            checks: 0,
             installed: Vec::new(),
             answers: Vec::new(),
         };
@@ -122,11 +126,19 @@ impl Alone {
                 let total = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 FilesEvent::Read { content, offset, bytes, total }
             }
+            FilesAction::Put { bytes } if self.store.is_some() => {
+                let (content, failed) = (Hash::of(&bytes), self.store.map(str::to_owned));
+                FilesEvent::Written { content, upto: 0, whole: false, failed }
+            }
             FilesAction::Put { bytes } => {
                 let upto = bytes.len() as u64;
                 FilesEvent::Written { content: self.put(bytes), upto, whole: true, failed: None }
             }
-            FilesAction::Check { version } => FilesEvent::Checked { version, problems: Vec::new(), failed: None },
+            FilesAction::Check { version } => {
+                self.checks += 1;
+                let failed = (!self.contents.contains_key(&version.0)).then(|| "a content is missing".to_owned());
+                FilesEvent::Checked { version, problems: Vec::new(), failed }
+            }
             FilesAction::Load { version } => FilesEvent::Loaded { version, loaded: loaded(), failed: None },
             FilesAction::Install { version, .. } => {
                 let failed = self.disk.map(str::to_owned);
@@ -230,4 +242,21 @@ fn a_folder_that_cannot_be_written_is_told_with_its_reason_until_it_is() {
     alone.now.local += Duration::from_secs(600);
     alone.step(Event::Timeout);
     assert_eq!((alone.installed.clone(), alone.line().waits), (vec![first], None));
+}
+
+#[test]
+fn a_store_that_is_full_is_asked_now_and_then_until_it_has_room() {
+    let mut alone = Alone::new();
+    let first = alone.edited("one", &[], None);
+    let second = alone.edited("two", &[first], None);
+    alone.store = Some("No space left on device");
+    let back = Operator::Config(ConfigRequest::Rollback(first));
+    alone.step(Event::Asked { number: 9, operator: back });
+    assert_eq!((alone.checks, alone.installed.clone()), (1, vec![first, second]));
+    alone.store = None;
+    alone.now.local += Duration::from_secs(3);
+    alone.step(Event::Timeout);
+    assert_eq!((alone.checks, alone.installed.len()), (2, 3));
+    let answer = alone.answers.pop();
+    assert!(matches!(answer, Some(Answer::Done { .. })), "{answer:?}");
 }
