@@ -66,6 +66,9 @@ pub struct DrillArguments {
     /// Registrations in all, most of them of phones without audio.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=CROWD_MAX))]
     pub registrations: u32,
+    /// So many phones without audio register again all at once when the fault has come.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=CROWD_MAX))]
+    pub avalanche: u32,
     /// Calls in all, most of them answered and without audio.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=CALLS_IN_STATE_MAX))]
     pub calls_in_state: u32,

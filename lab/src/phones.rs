@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use phone::{AnswerPolicy, PhoneConfig};
 
-pub use crowd::{CROWD_BEGIN, Crowd, Tally};
+pub use crowd::{Begun, CROWD_BEGIN, Crowd, Tally};
 pub(crate) use driver::now_us;
 pub use driver::{Driver, Handset};
 pub(crate) use sockets::become_real_time;

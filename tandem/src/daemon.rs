@@ -45,9 +45,10 @@ const STAMP_EVERY: Duration = Duration::from_millis(10);
 /// How often the interface is asked whether it has a carrier, even when no change is reported.
 const CARRIER_EVERY: Duration = Duration::from_millis(100);
 
-/// Above RTP and whatever else the machine does, below the parent: heartbeats must leave in time.
-const NODE_PRIORITY: u8 = 20;
-const RTP_PRIORITY: u8 = 15;
+/// Of the node's loop and of RTP alike: above whatever else the machine does, for heartbeats must leave in time, and below
+/// the parent. Where the two have one core to share each lets the other go after a step of its own, so that neither a
+/// thousand phones that register at once nor a flood of packets stops the other one.
+const PRIORITY: u8 = 20;
 
 /// How long the parent may take to hand over what it holds.
 const INHERIT_WAIT: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ const LINK_BYTES: usize = 2_048;
 /// Runs until the node has stopped.
 pub fn run(setup: &Setup) -> Result<()> {
     // From the start: on a busy machine the phones of a lone node wait for it to come up.
-    net::realtime::become_realtime(NODE_PRIORITY);
+    net::realtime::become_realtime(PRIORITY);
     let parent = Arc::new(ParentHandle::connect().into_diagnostic()?);
     parent.tie_lifeline().into_diagnostic()?;
     let inheritance = parent.inherit(INHERIT_WAIT).into_diagnostic()?;
@@ -89,7 +90,7 @@ pub fn run(setup: &Setup) -> Result<()> {
     let rtp = {
         let sender = sender.clone();
         let on_start = || {
-            net::realtime::become_realtime(RTP_PRIORITY);
+            net::realtime::become_realtime(PRIORITY);
         };
         let events = Box::new(move |event| sender.rtp(event));
         net::rtp::RtpThreads::start(1, on_start, events).into_diagnostic().wrap_err("start the RTP thread")?
@@ -218,7 +219,9 @@ impl Daemon {
         let (name, begun) = (event.name(), Instant::now());
         let actions = self.node.handle(now(), event);
         self.world.telling.step(name, begun.elapsed());
-        self.world.carry_out(actions)
+        let done = self.world.carry_out(actions);
+        net::realtime::let_others_go();
+        done
     }
 
     /// Sleeps until something can be read or is due.

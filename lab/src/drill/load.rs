@@ -15,7 +15,7 @@ use super::scene::Scene;
 use super::statistics::Summary;
 use crate::LabError;
 use crate::nodes::Usage;
-use crate::phones::{CROWD_BEGIN, Crowd, Tally};
+use crate::phones::{Begun, CROWD_BEGIN, Crowd, Tally};
 
 /// So many of the calls are ended, and made again, to see that they are whole.
 const SAMPLE: usize = 200;
@@ -56,7 +56,7 @@ pub(super) struct Cost {
 /// Phones that the load needs besides those with audio.
 pub(super) fn crowd_phones(arguments: &DrillArguments, counts: Counts) -> u32 {
     let callers = arguments.calls_in_state.saturating_sub(counts.plan().len() as u32).saturating_mul(2);
-    let phones = arguments.registrations.saturating_sub(counts.phones());
+    let phones = arguments.registrations.saturating_sub(counts.phones()).max(arguments.avalanche);
     if arguments.calls_in_state > 0 { phones.max(callers) } else { phones }
 }
 
@@ -112,6 +112,13 @@ impl Scene {
         nodes.map(cost).collect()
     }
 
+    /// So many phones register again, all of them at once.
+    pub(super) fn begin_avalanche(&self, phones: usize) -> Result<Option<Avalanche>, LabError> {
+        let Some(crowd) = self.crowd.as_ref().filter(|_| phones > 0) else { return Ok(None) };
+        let begun = crowd.begins(phones, (0..phones).map(|phone| (phone, PhoneCommand::Register)))?;
+        Ok(Some(Avalanche { phones, begun }))
+    }
+
     /// After the fault: the node knows all the calls, and some of them end and are made again.
     pub(super) fn check_load(&self) -> Result<Vec<Check>, LabError> {
         let (Some(crowd), Some(load)) = (&self.crowd, &self.load) else { return Ok(Vec::new()) };
@@ -132,6 +139,22 @@ impl Scene {
             checks.push(Check { name: "calls in state end and are made again", good, total, notes: Vec::new() });
         }
         Ok(checks)
+    }
+}
+
+/// Phones that register all at once, because somebody told them to or their switch came back.
+pub(super) struct Avalanche {
+    phones: usize,
+    begun: Begun,
+}
+
+impl Avalanche {
+    /// Waits until each of them has its answer.
+    pub(super) fn wait(self) -> Result<Check, LabError> {
+        let tally = self.begun.wait()?;
+        let taken_ms = milliseconds(&tally);
+        let said = format!("half of them after {:.0} ms, the last one after {:.0} ms", taken_ms.median, taken_ms.worst);
+        Ok(Check { name: "registered again, all at once", good: tally.good, total: self.phones, notes: vec![said] })
     }
 }
 

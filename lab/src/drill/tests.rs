@@ -138,6 +138,7 @@ fn a_crowd_is_as_large_as_what_is_asked_for() {
     assert_eq!(crowd(&[]), (0, 0));
     assert_eq!(crowd(&["--registrations", "1000"]), (990, 0));
     assert_eq!(crowd(&["--calls-in-state", "105"]), (200, 100));
+    assert_eq!(crowd(&["--avalanche", "500"]), (500, 0));
     assert_eq!(crowd(&["--registrations", "1000", "--calls-in-state", "105"]), (990, 100));
 }
 

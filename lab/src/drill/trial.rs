@@ -209,14 +209,19 @@ impl Trial<'_> {
         begin_window(&self.scene.room, &phones)?;
         let names = [strike.active(), 1 - strike.active().min(1)].map(|index| self.scene.name_of(index));
         self.display.strike(self.fault, moment == Moment::End, &names);
+        let mut avalanche = None;
         match moment {
             Moment::Begin => {
                 set_up_around(&mut self.scene.room, &of_kind(self.plan, &[Kind::Setup]), self.fault)?;
                 strike.begin(self.scene)?;
+                avalanche = self.scene.begin_avalanche(self.arguments.avalanche as usize)?;
             }
             Moment::End => strike.end(self.scene)?,
         }
         self.observe(strike.active(), &phones, self.observed(moment, strike.round()))?;
+        if let Some(avalanche) = avalanche {
+            self.result.add(avalanche.wait()?);
+        }
         let after = silences(&self.scene.room, &phones)?;
         let ears = ears(&self.scene.room, &heard, &before, &after);
         let own_delay_ms = own_delay_ms(&self.scene.room)?;

@@ -98,10 +98,29 @@ impl Crowd {
         at_once: usize,
         commands: impl IntoIterator<Item = (usize, PhoneCommand)>,
     ) -> Result<Tally, LabError> {
+        self.begins(at_once, commands)?.wait()
+    }
+
+    /// Gives commands to phones, so many at a time, and waits for nothing.
+    pub fn begins(
+        &self,
+        at_once: usize,
+        commands: impl IntoIterator<Item = (usize, PhoneCommand)>,
+    ) -> Result<Begun, LabError> {
         let (done, tally) = channel();
         let order = Order { commands: commands.into_iter().collect(), at_once, done };
         self.orders.send(order).map_err(|_| LabError::PhonesEnded)?;
-        tally.recv_timeout(DONE_LIMIT).map_err(|_| LabError::Waited {
+        Ok(Begun(tally))
+    }
+}
+
+/// What a crowd was told and is doing.
+pub struct Begun(Receiver<Tally>);
+
+impl Begun {
+    /// Waits until each has its final answer.
+    pub fn wait(self) -> Result<Tally, LabError> {
+        self.0.recv_timeout(DONE_LIMIT).map_err(|_| LabError::Waited {
             what: "answers to a crowd".to_owned(),
             limit_ms: DONE_LIMIT.as_millis() as u64,
         })

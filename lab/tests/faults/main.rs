@@ -25,21 +25,22 @@ fn binary() -> PathBuf {
 
 /// Runs the drill and shows what it found when the promise was broken.
 fn kept(fault: &str) {
-    kept_by(Command::new(binary()), fault);
+    kept_by(Command::new(binary()), fault, &[]);
 }
 
-/// The same with a command that starts the product in a way of its own.
-fn kept_by(mut command: Command, fault: &str) {
+/// The same with a command that starts the product in a way of its own, and with more arguments. Gives what was found.
+fn kept_by(mut command: Command, fault: &str, more: &[&str]) -> Value {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     command.args(["drill", "--fault", fault, "--trials", "1", "--calls", "3", "--held", "1", "--ringing", "1"]);
     command.args(["--setup", "1", "--echo", "1"]);
-    let output = command.args(["--json", "--slack", SLACK]).output().expect("the drill can be started");
+    let output = command.args(more).args(["--json", "--slack", SLACK]).output().expect("the drill can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{fault}: {errors}"));
     let found = &report["faults"][0];
     println!("{fault}: longest silence {} ms of {} promised", found["silence_ms"]["worst"], found["promise_ms"]);
     assert!(output.status.success() && report["passed"] == true, "{report:#}\n{errors}");
     assert_eq!(found["fault"], fault);
+    found.clone()
 }
 
 macro_rules! faults {
@@ -67,4 +68,12 @@ faults! {
     disk_slow: "slow-disk",
     clock_set: "clock-step",
     switch_fallen_in_two: "split-and-heal",
+}
+
+#[test]
+fn killed_while_a_thousand_phones_register_again() {
+    let found = kept_by(Command::new(binary()), "kill", &["--avalanche", "1000"]);
+    let checks = found["checks"].as_array().expect("a list");
+    let again = checks.iter().find(|check| check["name"] == "registered again, all at once").expect("the avalanche");
+    assert_eq!((&again["good"], &again["total"]), (&1000.into(), &1000.into()));
 }

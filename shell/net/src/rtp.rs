@@ -27,6 +27,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
 use crate::clock::local_now;
+use crate::realtime::let_others_go;
 use places::{Place, Places};
 
 mod places;
@@ -374,6 +375,8 @@ impl Hand {
             if worker.is_stopped {
                 return;
             }
+            drop(worker);
+            let_others_go();
             timeout = if has_more { EpollTimeout::ZERO } else { tick };
         }
     }
