@@ -14,8 +14,10 @@ export TANDEM_BINARY ?= $(TARGET)/release/tandem
 SELECT := --package tandem
 WORKSPACE := --workspace --exclude tandem-bench
 
-# How many random worlds the simulator runs; 2,000 before a release.
+# How many random worlds the simulator runs, 2,000 before a release, and from which seed on: others each time. What fails
+# says which one it was.
 SEEDS ?= 300
+SEEDS_FROM ?= $(shell date +%s)
 # Cases of each fuzz target; a million before a release.
 export FUZZ_CASES ?= 20000
 
@@ -79,7 +81,7 @@ sim: release
 	$(TARGET)/release/sim --exhaustive --fault edit
 	$(TARGET)/release/sim --exhaustive --fault edit-power
 	$(call say,simulator: $(SEEDS) random worlds)
-	$(TARGET)/release/sim --seeds $(SEEDS)
+	$(TARGET)/release/sim --seeds $(SEEDS) --from $(SEEDS_FROM)
 	$(call say,simulator: the checkers bite)
 	$(TARGET)/release/sim --planted all
 
