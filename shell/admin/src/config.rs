@@ -31,7 +31,7 @@ pub use error::{ConfigError, Invalid, Problem};
 pub use records::{RecordServer, Records, STORE_ADDRESSES_MAX, ServerKind, StoreTls};
 pub use safeguards::{FencingProgram, PING_TARGETS_MAX, Ping, Safeguards};
 pub use service::{Service, ServiceAddress};
-pub use telling::{AlarmSettings, Email, Telling};
+pub use telling::{AlarmSettings, Email, Telling, Webhook};
 pub use track::{Subject, Track};
 pub use vrrp::{HmacKeyFile, Vrrp};
 pub use witness::{Etcd, WITNESS_ADDRESSES_MAX, Witness, WitnessPlace};

@@ -1,14 +1,18 @@
 //! Owns bringing a message to a webhook, a program and a mailbox: each on a thread of its own, tried again a few times,
 //! and a failure becomes an event.
 
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
 use super::Message;
-use crate::config::{AlarmSettings, Email};
+use crate::config::{AlarmSettings, Email, Webhook};
 use crate::events::{Teller, Telling};
 use crate::program::{run, shell};
 
@@ -38,9 +42,8 @@ struct Target {
 impl Targets {
     pub(super) fn start(settings: &AlarmSettings, teller: &Teller) -> io::Result<Self> {
         let mut targets = Vec::new();
-        if let Some(url) = settings.webhook.clone() {
-            let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(WEBHOOK_LIMIT)).build().into();
-            targets.push(Target::start("webhook", teller, move |message| webhook(&agent, &url, message))?);
+        if let Some(to) = settings.webhook.clone() {
+            targets.push(Target::start("webhook", teller, move |message| webhook(&to, message))?);
         }
         if let Some(command) = settings.program.clone() {
             targets.push(Target::start("program", teller, move |message| program(&command, message))?);
@@ -95,10 +98,27 @@ fn failed(name: &str, reason: &str) -> Telling {
     Telling::new("alarm_failed", format!("the alarm could not be told by {name}: {reason}")).with("by", name)
 }
 
-fn webhook(agent: &ureq::Agent, url: &str, message: &Message) -> Result<(), String> {
+/// Messages are hours apart: the certificates are read each time, and may be renewed in between.
+pub(super) fn webhook(to: &Webhook, message: &Message) -> Result<(), String> {
+    let roots = to.ca_file.as_deref().map_or(Ok(RootCerts::WebPki), roots)?;
+    let tls = TlsConfig::builder().root_certs(roots).build();
+    let config = ureq::Agent::config_builder().timeout_global(Some(WEBHOOK_LIMIT)).tls_config(tls);
     let body = serde_json::to_vec(message).map_err(|error| error.to_string())?;
-    let sent = agent.post(url).header("content-type", "application/json").send(&body[..]);
-    sent.map(drop).map_err(|error| error.to_string())
+    let request = ureq::Agent::from(config.build()).post(&to.url).header("content-type", "application/json");
+    request.send(&body[..]).map(drop).map_err(|error| error.to_string())
+}
+
+fn roots(path: &Path) -> Result<RootCerts, String> {
+    let pem = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let found = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() {
+        return Err(format!("{} has no certificate", path.display()));
+    }
+    Ok(RootCerts::new_with_certs(&found))
 }
 
 /// The message comes to its standard input as a line of JSON.

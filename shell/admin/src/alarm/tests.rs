@@ -1,11 +1,15 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use super::*;
-use crate::config::{AlarmSettings, Email};
+use crate::config::{AlarmSettings, Email, Webhook};
 use crate::events::{Teller, file};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -167,8 +171,12 @@ fn a_program_that_fails_or_is_not_there_is_known() {
 
 /// Answers one request with 200; gives its head and body.
 fn one_request(listener: &TcpListener) -> String {
-    let (mut stream, _) = listener.accept().unwrap();
+    let (stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();
+    answer(stream)
+}
+
+fn answer(mut stream: impl Read + Write) -> String {
     let mut text = String::new();
     let mut chunk = [0; 4096];
     while !text.contains("\"text\"") {
@@ -196,7 +204,7 @@ fn the_alarm_reaches_webhook_program_and_mailbox() {
     let settings = AlarmSettings {
         after: Duration::ZERO,
         repeat: REPEAT,
-        webhook: Some(format!("http://{}/hook", listener.local_addr().unwrap())),
+        webhook: Some(Webhook { url: format!("http://{}/hook", listener.local_addr().unwrap()), ca_file: None }),
         program: Some(format!("cat > {}", at("program"))),
         email: Some(Email { to: "ops@example.org".into(), sendmail: place.join("sendmail") }),
     };
@@ -219,6 +227,48 @@ fn the_alarm_reaches_webhook_program_and_mailbox() {
     teller.flush(WAIT);
     let kinds: Vec<String> = file::read(&place).unwrap().into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["alarm"]);
+    fs::remove_dir_all(&place).unwrap();
+}
+
+/// A certificate that nobody on the web has signed, for this machine; and a server that has it.
+fn secure_server(place: &Path) -> rustls::ServerConfig {
+    let extensions =
+        "[req]\ndistinguished_name = name\nx509_extensions = own\n[name]\n[own]\nsubjectAltName = IP:127.0.0.1\n";
+    fs::write(place.join("own.cnf"), extensions).unwrap();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-config", "own.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    openssl.args(["-nodes", "-days", "2", "-subj", "/CN=hook", "-out", "ca.pem", "-keyout", "key.pem"]);
+    assert!(openssl.current_dir(place).output().unwrap().status.success());
+    let certificate = CertificateDer::from_pem_file(place.join("ca.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(place.join("key.pem")).unwrap();
+    let provider = rustls::crypto::ring::default_provider().into();
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    server.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()
+}
+
+#[test]
+fn a_secure_webhook_is_told_when_its_certificate_is_known() {
+    let place = std::env::temp_dir().join(format!("tandem-webhook-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    let server = std::sync::Arc::new(secure_server(&place));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/hook", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let serve = |stream| rustls::StreamOwned::new(rustls::ServerConnection::new(server.clone()).unwrap(), stream);
+        // Whoever does not know the certificate says so instead of a request.
+        let (stranger, _) = listener.accept().unwrap();
+        assert!(serve(stranger).read(&mut [0; 64]).is_err());
+        let (friend, _) = listener.accept().unwrap();
+        answer(serve(friend))
+    });
+    let to = |ca_file: Option<&str>| Webhook { url: url.clone(), ca_file: ca_file.map(|name| place.join(name)) };
+    let refused = |webhook: Webhook| deliver::webhook(&webhook, &message()).unwrap_err();
+    assert!(refused(to(None)).contains("certificate"), "nobody on the web has signed it");
+    assert!(refused(to(Some("none.pem"))).contains("none.pem"));
+    assert!(refused(to(Some("key.pem"))).contains("key.pem has no certificate"));
+    assert_eq!(deliver::webhook(&to(Some("ca.pem")), &message()), Ok(()));
+    assert!(serving.join().unwrap().starts_with("POST /hook HTTP/1.1\r\n"));
     fs::remove_dir_all(&place).unwrap();
 }
 

@@ -54,7 +54,7 @@ pub(super) fn config(document: &Document<'_>, directory: &Path) -> Result<Config
     let peer = peer(&root, directory, service.as_ref(), &mut problems);
     let synchronization = synchronization(&root, &mut problems);
     let safeguards = safeguards(&root, directory, service.as_ref(), &mut problems);
-    let telling = telling(&root, root.has("peer"), &mut problems);
+    let telling = telling(&root, directory, root.has("peer"), &mut problems);
     let records = records(&root, directory, &mut problems);
     match (node, service, synchronization, records) {
         (Some(node), Some(service), Some(synchronization), Some(records)) if problems.is_empty() => {

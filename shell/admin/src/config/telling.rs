@@ -1,14 +1,16 @@
 //! Owns whom a node tells what happens to it: the sections `[events]`, `[alarm]` and `[metrics]`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{Problems, Section, Value};
 use super::sections::elsewhere;
+use super::value;
 
 const EVENTS_KEYS: [&str; 1] = ["program"];
-const ALARM_KEYS: [&str; 6] = ["after_seconds", "repeat_hours", "webhook", "program", "email", "sendmail"];
+const ALARM_KEYS: [&str; 7] =
+    ["after_seconds", "repeat_hours", "webhook", "webhook_ca_file", "program", "email", "sendmail"];
 const METRICS_KEYS: [&str; 1] = ["listen"];
 
 /// Those of the sections that `[node]` and the others stand beside, with their keys.
@@ -45,10 +47,17 @@ pub struct AlarmSettings {
     pub after: Duration,
     /// Between one telling and the next while it lasts.
     pub repeat: Duration,
-    pub webhook: Option<String>,
+    pub webhook: Option<Webhook>,
     /// A line for `sh -c`.
     pub program: Option<String>,
     pub email: Option<Email>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    pub url: String,
+    /// Certificates in PEM of who signs the server's one; without it those that the web knows.
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +67,11 @@ pub struct Email {
     pub sendmail: PathBuf,
 }
 
-pub(super) fn telling(root: &Section<'_>, has_peer: bool, problems: &mut Problems) -> Telling {
+/// `directory` is where relative paths begin.
+pub(super) fn telling(root: &Section<'_>, directory: &Path, has_peer: bool, problems: &mut Problems) -> Telling {
     Telling {
         events_program: events(root, problems),
-        alarm: alarm(root, has_peer, problems),
+        alarm: alarm(root, directory, has_peer, problems),
         metrics: metrics(root, problems),
     }
 }
@@ -85,12 +95,12 @@ fn metrics(root: &Section<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     address
 }
 
-fn alarm(root: &Section<'_>, has_peer: bool, problems: &mut Problems) -> Option<AlarmSettings> {
+fn alarm(root: &Section<'_>, directory: &Path, has_peer: bool, problems: &mut Problems) -> Option<AlarmSettings> {
     let section = root.section("alarm", problems)?;
     section.check_keys(&ALARM_KEYS, |key| elsewhere(key, "[alarm]"), problems);
     let after = section.number_within("after_seconds", AFTER_SECONDS_DEFAULT, (1, AFTER_SECONDS_MAX), problems);
     let repeat = section.number_within("repeat_hours", REPEAT_HOURS_DEFAULT, (1, REPEAT_HOURS_MAX), problems);
-    let webhook = section.text("webhook", problems).and_then(|text| url(&text, problems));
+    let webhook = webhook(&section, directory, problems);
     let program = section.text("program", problems).and_then(|text| command("program", &text, problems));
     let to = section.text("email", problems).and_then(|text| mail_address(&text, problems));
     let sendmail = section.text("sendmail", problems);
@@ -121,14 +131,24 @@ pub(super) fn command(key: &str, text: &Value<&str>, problems: &mut Problems) ->
     good.then(|| text.value.to_owned())
 }
 
-fn url(text: &Value<&str>, problems: &mut Problems) -> Option<String> {
-    let parsed = text.value.parse::<ureq::http::Uri>().ok();
-    let good = parsed.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    if !good {
+fn webhook(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> Option<Webhook> {
+    let ca_file = section
+        .text("webhook_ca_file", problems)
+        .and_then(|text| value::path("webhook_ca_file", &text, "/etc/tandem/webhook-ca.pem", directory, problems));
+    let text = section.text("webhook", problems);
+    let uri = text.as_ref().and_then(|text| text.value.parse::<ureq::http::Uri>().ok());
+    let scheme = uri.as_ref().filter(|uri| uri.host().is_some()).and_then(|uri| uri.scheme_str());
+    if section.has("webhook_ca_file") && scheme != Some("https") {
+        let help = "write webhook = \"https://example.org/hook\", or take `webhook_ca_file` out";
+        problems.push(section.problem("`webhook_ca_file` means nothing without a webhook with https://", help));
+    }
+    let text = text?;
+    if !matches!(scheme, Some("http" | "https")) {
         let help = "write webhook = \"https://example.org/hook\"";
         problems.push(text.problem(format!("`{}` is no address of a web server", text.value), help));
+        return None;
     }
-    good.then(|| text.value.to_owned())
+    Some(Webhook { url: text.value.to_owned(), ca_file })
 }
 
 /// Only what would break the mail's head is refused; whether the address exists is known to its server alone.
