@@ -79,7 +79,7 @@ pub struct DrillArguments {
     /// How long a flood lasts.
     #[arg(long, default_value_t = 60)]
     pub flood_seconds: u64,
-    /// For the fault `upgrade`: what both nodes run before it, such as the program of the release before; the present
+    /// For `upgrade` and `upgrade-kill`: what both nodes run before it, such as the program of the release before; the present
     /// one when it is not given.
     #[arg(long, value_name = "PROGRAM")]
     pub previous: Option<PathBuf>,
@@ -123,7 +123,7 @@ impl DrillArguments {
     /// The longest silence that is promised for this fault, in milliseconds.
     fn promise_ms(&self, fault: Fault) -> f64 {
         let promise_ms = fault.promise_ms();
-        let many = self.calls_in_state >= MANY_CALLS && matches!(fault, Fault::Kill | Fault::Double);
+        let many = self.calls_in_state >= MANY_CALLS && matches!(fault, Fault::Kill | Fault::Double | Fault::UpgradeKill);
         self.slack * if many { promise_ms.max(MANY_CALLS_MS) } else { promise_ms }
     }
 

@@ -142,6 +142,13 @@ impl Node {
         self.binary = binary.to_owned();
     }
 
+    /// Whether its daemon runs the program that is installed.
+    pub fn runs_installed(&self) -> Result<bool, LabError> {
+        let path = format!("/proc/{}/exe", self.daemon()?);
+        let failed = || LabError::io(format!("comparing {path} with {}", self.binary.display()));
+        Ok(fs::read_link(&path).map_err(failed())? == self.binary.canonicalize().map_err(failed())?)
+    }
+
     /// One more link to the peer, from the node's next start on.
     pub fn add_link(&self, local: Ipv4Addr, remote: Ipv4Addr) -> Result<(), LabError> {
         let path = self.directory.join("tandem.toml");
@@ -329,9 +336,10 @@ impl Node {
         // One that has ended already is as good.
         let _ = process.kill();
         let _ = process.wait();
-        // The kernel kills the daemon of a dead parent; it is gone when nobody of that number is left.
+        // The kernel kills the daemon of a dead parent as well, a moment later.
         let begun = Instant::now();
-        while daemon.is_some_and(|daemon| kill(Pid::from_raw(daemon), Signal::SIGKILL).is_ok()) {
+        while let Some(daemon) = daemon.filter(|daemon| !process::has_ended(*daemon)) {
+            let _ = kill(Pid::from_raw(daemon), Signal::SIGKILL);
             if begun.elapsed() >= STOP_LIMIT {
                 let what = format!("the end of the daemon of node {}", self.name);
                 return Err(LabError::Waited { what, limit_ms: STOP_LIMIT.as_millis() as u64 });

@@ -1,5 +1,6 @@
 //! Running a program to its end, with a limit: what the lab asks may be frozen.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -56,6 +57,19 @@ pub fn run(command: &mut Command, input: &str, limit: Duration) -> Result<String
     Err(LabError::Command { command: describe(command), output: said.trim().to_owned() })
 }
 
+/// Nothing of this process runs any more and nothing of it is open: it is gone, or only its number is left, for whoever
+/// adopted it to take notice. That may take some seconds and is nobody's business here.
+pub fn has_ended(pid: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    // Its first thread is a zombie as soon as it has ended, whatever the others still do.
+    threads.count() <= 1 && fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| is_zombie(&stat))
+}
+
+/// The state of proc_pid_stat(5), which comes after a name that may have spaces and brackets.
+fn is_zombie(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+}
+
 fn reader(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -77,5 +91,32 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
             return Ok(None);
         }
         thread::sleep(LOOK_EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_nobody_has_taken_notice_of_has_ended() {
+        let mut child = start(Command::new("sleep").arg("60")).expect("a program");
+        let pid = child.id() as i32;
+        assert!(!has_ended(pid));
+        child.kill().expect("a signal");
+        let begun = Instant::now();
+        while !has_ended(pid) && begun.elapsed() < Duration::from_secs(10) {
+            thread::sleep(LOOK_EVERY);
+        }
+        assert!(has_ended(pid), "it is a zombie");
+        child.wait().expect("a status");
+        assert!(has_ended(pid), "it is gone");
+    }
+
+    #[test]
+    fn a_name_is_no_state() {
+        assert!(is_zombie("812 (tan) S) Z 1 812"));
+        assert!(!is_zombie("812 (tan) Z) S 1 812"));
+        assert!(!is_zombie(""));
     }
 }

@@ -30,6 +30,9 @@ pub enum Fault {
     StandbyRestarts,
     /// Both nodes get a new program, first the one that stands by, then the one that serves (see --previous).
     Upgrade,
+    /// Only one node has a new program yet (see --previous), and the one that serves is killed: first the old program,
+    /// then the new one. After that the other node is upgraded as well.
+    UpgradeKill,
     /// The nodes cannot reach each other, but the phones reach both; then they can again.
     PeerLinkOnly,
     /// Packets pass between the nodes in one direction only: first the active node is not heard, then the standby.
@@ -105,8 +108,9 @@ const UNHEARD_MS: f64 = 60.0;
 /// The peer has to find out by silence (design, section 1, of a machine that hangs or is cut off, and of a split).
 const SILENCE_MS: f64 = 200.0;
 
-/// Both machines without power: the second of darkness, and two programs that start and find each other.
-const BOOT_MS: f64 = 5_000.0;
+/// Both machines without power: the second of darkness, and another one for what a boot is here, which is to mount the
+/// disk and to start the program. Both nodes hear each other then, and neither waits for its peer (docs/power.md).
+const BOOT_MS: f64 = 2_000.0;
 
 /// How long the phones are listened to after the fault: well over the promise, so that a silence that breaks it is
 /// measured and not cut off.
@@ -123,7 +127,7 @@ const PROGRAM_US: u64 = 5_000;
 const ASLEEP_MS: [u64; 2] = [1_000, 4_500];
 
 impl Fault {
-    const EACH: [Self; 25] = [
+    const EACH: [Self; 26] = [
         Self::Kill,
         Self::KillParentToo,
         Self::Freeze,
@@ -140,6 +144,7 @@ impl Fault {
         Self::AddressDeleted,
         Self::Overload,
         Self::Upgrade,
+        Self::UpgradeKill,
         Self::LinkCut,
         // Faults on the same ground follow each other, so that one scene serves them.
         Self::Power,
@@ -177,7 +182,7 @@ impl Fault {
             Self::Power | Self::PowerBoth | Self::DiskFull | Self::SlowDisk => Ground::Disks,
             Self::ClockStep => Ground::Clocks,
             Self::SplitAndHeal => Ground::Halves,
-            Self::Upgrade => Ground::Previous,
+            Self::Upgrade | Self::UpgradeKill => Ground::Previous,
             _ => Ground::Pair,
         }
     }
@@ -186,7 +191,8 @@ impl Fault {
     /// program for all others.
     pub(super) const fn takes_us(self) -> u64 {
         match self {
-            Self::Kill | Self::KillParentToo | Self::Freeze | Self::FreezeAll | Self::Double | Self::RestartAlone => 0,
+            Self::Kill | Self::KillParentToo | Self::Freeze | Self::FreezeAll => 0,
+            Self::Double | Self::UpgradeKill | Self::RestartAlone => 0,
             _ => PROGRAM_US,
         }
     }
@@ -212,7 +218,7 @@ impl Fault {
     /// How often it is committed for one round that the user asks for.
     pub(super) const fn rounds(self) -> u32 {
         match self {
-            Self::Double | Self::OneWay | Self::FreezeAll | Self::LinkCut => 2,
+            Self::Double | Self::UpgradeKill | Self::OneWay | Self::FreezeAll | Self::LinkCut => 2,
             _ => 1,
         }
     }
@@ -325,6 +331,12 @@ impl Fault {
                 struck: "node STANDBY is stopped, gets the new program, and is started",
                 promise_ms: 40.0, serves: Serves::Other,
                 ended: Some("node ACTIVE is stopped, hands over, gets the new program, and is started"),
+            },
+            Self::UpgradeKill => Facts {
+                name: "upgrade-kill",
+                story: "one machine has a new program, and what serves is killed: the old program, then the new one",
+                struck: "node ACTIVE is killed while node STANDBY runs another program",
+                promise_ms: UNHEARD_MS, serves: Serves::Other, ended: None,
             },
             Self::PeerLinkOnly => Facts {
                 name: "peer-link-only",

@@ -1,6 +1,7 @@
 //! What is done to the nodes, their network and their disks when a fault comes, and when it ends.
 
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use super::scene::{Scene, WITH_A, WITH_B};
 use super::slow_disk::SlowDisks;
 use super::storm::Storm;
 use crate::LabError;
-use crate::netns::{Cable, LAN, Loss};
-use crate::nodes::SERVICE;
+use crate::disk::Disk;
+use crate::netns::{Cable, LAN, Loss, Network};
+use crate::nodes::{Node, SERVICE};
 use crate::phones::SIP_PORT;
 
 /// The share of packets between the nodes that gets lost.
@@ -96,7 +98,9 @@ impl Strike {
         let (active, standby) = (active.as_str(), standby.as_str());
         let node = scene.node(self.active)?;
         match self.fault {
-            Fault::Kill | Fault::Double | Fault::RestartAlone => node.signal(self.daemon, Signal::SIGKILL),
+            Fault::Kill | Fault::Double | Fault::UpgradeKill | Fault::RestartAlone => {
+                node.signal(self.daemon, Signal::SIGKILL)
+            }
             Fault::KillParentToo => self.signal_all(scene, Signal::SIGKILL),
             Fault::Freeze => node.signal(self.daemon, Signal::SIGSTOP),
             Fault::FreezeAll => self.signal_all(scene, Signal::SIGSTOP),
@@ -167,7 +171,7 @@ impl Strike {
             }
             // A node that is stopped hands over first.
             Fault::Upgrade => scene.upgrade(self.active)?,
-            Fault::Power => power_on(scene, self.active)?,
+            Fault::Power => power_on(scene, &[self.active])?,
             Fault::PeerLinkOnly | Fault::OneWay | Fault::Loss | Fault::SplitAndHeal => {
                 scene.network.lose_between(&[])?;
             }
@@ -215,7 +219,7 @@ impl Strike {
         if signal == Signal::SIGKILL { Ok(()) } else { daemon }
     }
 
-    /// Nothing of either machine is left but its disk.
+    /// Nothing of either machine is left but its disk. The power comes back to both at the same moment.
     fn black_out(&self, scene: &mut Scene) -> Result<(), LabError> {
         let both = [self.active, self.standby];
         for index in both {
@@ -228,21 +232,32 @@ impl Strike {
             scene.node_mut(index)?.kill()?;
         }
         thread::sleep(DARKNESS);
-        both.into_iter().try_for_each(|index| power_on(scene, index))
+        power_on(scene, &both)
     }
 }
 
-/// The machine boots: it has its disk as it was, and nothing else of before.
-fn power_on(scene: &mut Scene, index: usize) -> Result<(), LabError> {
-    scene.node_mut(index)?.kill()?;
-    scene.disk(index)?.power_on()?;
-    let node = scene.node(index)?;
+/// These machines boot, all at once.
+fn power_on(scene: &mut Scene, indexes: &[usize]) -> Result<(), LabError> {
+    let disks = scene.disks().to_vec();
+    let Scene { nodes, network, .. } = scene;
+    let network = &*network;
+    let machines = nodes.iter_mut().zip(&disks).enumerate().filter(|(index, _)| indexes.contains(index));
+    thread::scope(|scope| {
+        let boots: Vec<_> =
+            machines.map(|(_, (node, disk))| scope.spawn(move || boot(node, disk, network))).collect();
+        boots.into_iter().try_for_each(|boot| boot.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// The machine has its disk as it was, and nothing else of before.
+fn boot(node: &mut Node, disk: &Disk, network: &Network) -> Result<(), LabError> {
+    node.kill()?;
+    disk.power_on()?;
     if node.host.has_address(SERVICE)? {
         node.host.remove_address(SERVICE)?;
     }
-    scene.node_mut(index)?.start()?;
-    let name = scene.name_of(index);
-    scene.network.heal(&name)
+    network.heal(&node.name)?;
+    node.start()
 }
 
 fn both_ways<'a>(one: &'a [&'a str], other: &'a [&'a str], percent: u32) -> [Loss<'a>; 2] {

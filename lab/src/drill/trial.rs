@@ -104,8 +104,12 @@ pub(super) fn run(
     let mut result = TrialResult { load, ..TrialResult::default() };
     let rounds = arguments.rounds * fault.rounds();
     let mut trial = Trial { scene, fault, plan: &plan, arguments, display, result: &mut result };
+    let half = if fault == Fault::UpgradeKill { Some(trial.upgrade_half()?) } else { None };
     for round in 0..rounds {
         trial.round(round, (round + 1 == rounds).then_some(&before))?;
+    }
+    if let Some(old) = half {
+        trial.upgrade_rest(old)?;
     }
     Ok(result)
 }
@@ -173,6 +177,7 @@ impl Trial<'_> {
             Fault::Flap => Some(self.scene.check_moves(watch.status())),
             Fault::Overload => strike.check_storm(),
             Fault::Upgrade => Some(self.scene.check_upgraded()),
+            Fault::UpgradeKill => Some(self.scene.check_two_programs()),
             _ => None,
         };
         self.result.checks.extend(of_the_fault);
@@ -265,6 +270,30 @@ impl Trial<'_> {
                 self.display.live(begun.elapsed(), worst.fold(0.0, f64::max));
             }
         }
+        Ok(())
+    }
+
+    /// Upgrades the node that stands by, and gives the other one, which has to wait for it.
+    fn upgrade_half(&mut self) -> Result<usize, LabError> {
+        let old = self.scene.wait_protected()?;
+        let before = self.scene.node(old)?.status()?;
+        self.display.waiting("the node that stands by is upgraded");
+        self.scene.upgrade(1 - old.min(1))?;
+        self.call_between_upgrades(old, &before)?;
+        Ok(old)
+    }
+
+    /// Upgrades the last node that has the old program. Everything was asked and all calls have ended: others live
+    /// through this.
+    fn upgrade_rest(&mut self, old: usize) -> Result<(), LabError> {
+        let calls = of_kind(self.plan, &[Kind::Talking, Kind::Held, Kind::Ringing, Kind::Echo]);
+        self.display.waiting("new calls come up, and the other node is upgraded");
+        bring_up(&mut self.scene.room, &calls)?;
+        self.scene.upgrade(old)?;
+        self.scene.wait_protected()?;
+        self.result.checks.push(self.scene.check_upgraded());
+        self.scene.room.check_kept(&calls, self.result)?;
+        self.result.checks.push(self.scene.check_records());
         Ok(())
     }
 

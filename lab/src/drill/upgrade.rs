@@ -1,5 +1,6 @@
 //! An upgrade of one node at a time: from the program before to the one under test, as a package does it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -28,6 +29,23 @@ impl Scene {
         node.stop();
         node.install(&binary);
         node.start()
+    }
+
+    /// Each node runs the program that it was given, and both write what both can read.
+    pub(super) fn check_two_programs(&self) -> Check {
+        let installed = self.nodes.iter().map(|node| match node.runs_installed() {
+            Ok(true) => None,
+            Ok(false) => Some(format!("node {} runs another program than it was given", node.name)),
+            Err(error) => Some(error.chain()),
+        });
+        let mut wrong: Vec<String> = installed.flatten().collect();
+        // A program of before there were levels tells none.
+        let told = self.nodes.iter().filter_map(|node| node.ask("status").ok()?["level"].as_u64());
+        let levels: BTreeSet<u64> = told.collect();
+        if levels.len() > 1 {
+            wrong.push(format!("the nodes write different levels: {levels:?}"));
+        }
+        Check::new("one node upgraded, and both write alike", 1, wrong)
     }
 
     /// Both nodes run the same program now, and write all that it knows.

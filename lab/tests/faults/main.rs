@@ -56,6 +56,7 @@ faults! {
     parent_and_daemon_killed: "kill-parent-too",
     standby_killed: "standby-dies",
     upgraded_one_after_the_other: "upgrade",
+    killed_between_two_upgrades: "upgrade-kill",
     nodes_parted_from_each_other: "peer-link-only",
     packets_lost_between_the_nodes: "loss",
     one_of_two_links_cut: "link-cut",
