@@ -142,6 +142,15 @@ impl Node {
         self.binary = binary.to_owned();
     }
 
+    /// Takes a setting out of its configuration file, from the node's next start on.
+    pub fn remove_setting(&self, key: &str) -> Result<(), LabError> {
+        let path = self.directory.join("tandem.toml");
+        let text = fs::read_to_string(&path).map_err(LabError::io(format!("reading {}", path.display())))?;
+        let is_other = |line: &&str| line.split('=').next().is_none_or(|word| word.trim() != key);
+        let lines: Vec<&str> = text.lines().filter(is_other).collect();
+        write(&path, &format!("{}\n", lines.join("\n")))
+    }
+
     /// Whether its daemon runs the program that is installed.
     pub fn runs_installed(&self) -> Result<bool, LabError> {
         let path = format!("/proc/{}/exe", self.daemon()?);

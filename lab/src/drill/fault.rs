@@ -41,7 +41,7 @@ pub enum Fault {
     Loss,
     /// One of the two links between the nodes is cut, and put right again: once the one of its own, once the LAN's.
     LinkCut,
-    /// The switch falls in two, so that each node keeps some phones; then it is whole again. Not part of `all`.
+    /// The switch falls in two, so that each node keeps some phones; then it is whole again.
     SplitAndHeal,
     /// The active node's cable is pulled and plugged in again, five times in three seconds.
     Flap,
@@ -57,7 +57,7 @@ pub enum Fault {
     Overload,
     /// No fault: every core and the disk are flooded, and nothing may happen.
     Flood,
-    /// One after another, but for the flood and the split.
+    /// One after another, but for the flood.
     All,
 }
 

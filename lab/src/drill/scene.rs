@@ -27,6 +27,8 @@ pub(super) const PAIR: [(&str, Ipv4Addr); 2] =
 const CROWD: (&str, Ipv4Addr) = ("crowd", Ipv4Addr::new(10, 77, 0, 18));
 /// Media ports for a large site: two legs of two ports each per call, and half of the range for each node.
 const RTP_CONF: &str = "[general]\nrtpstart=10000\nrtpend=59999\n";
+/// A setting that the release before refuses as unknown. Only a node that starts and hears nobody asks for it.
+const NEW_SETTING: &str = "wait_for_peer";
 /// Where their second link ends.
 const SECOND: [(&str, Ipv4Addr); 2] = [("a", Ipv4Addr::new(10, 78, 0, 11)), ("b", Ipv4Addr::new(10, 78, 0, 12))];
 /// The two halves of a switch that has fallen in two.
@@ -275,6 +277,9 @@ fn make_nodes(
         for (node, (local, remote)) in nodes.iter().zip([(a, b), (b, a)]) {
             node.add_link(local, remote)?;
         }
+    }
+    if stage.ground == Ground::Previous {
+        nodes.iter().try_for_each(|node| node.remove_setting(NEW_SETTING))?;
     }
     Ok(nodes)
 }

@@ -1,8 +1,9 @@
 //! Each fault of the drill once, with few calls: `tandem drill` itself, as a user calls it, with the bounds for shared
 //! machines. Its exit code is the promise.
 //!
-//! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names. Faults that other tests of
-//! the lab commit as well, or that take long, are left to `tandem drill`.
+//! The product is `target/release/tandem`, or what the environment's `TANDEM_BINARY` names; an upgrade begins with the
+//! program that `TANDEM_PREVIOUS` names, else with the same one. Faults that other tests of the lab commit as well, or that
+//! take long, are left to `tandem drill`.
 
 mod user;
 
@@ -33,6 +34,9 @@ fn kept_by(mut command: Command, fault: &str, more: &[&str]) -> Value {
     let _serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     command.args(["drill", "--fault", fault, "--trials", "1", "--calls", "3", "--held", "1", "--ringing", "1"]);
     command.args(["--setup", "1", "--echo", "1"]);
+    if let Some(previous) = std::env::var_os("TANDEM_PREVIOUS") {
+        command.arg("--previous").arg(previous);
+    }
     let output = command.args(more).args(["--json", "--slack", SLACK]).output().expect("the drill can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{fault}: {errors}"));
