@@ -123,7 +123,8 @@ impl DrillArguments {
     /// The longest silence that is promised for this fault, in milliseconds.
     fn promise_ms(&self, fault: Fault) -> f64 {
         let promise_ms = fault.promise_ms();
-        let many = self.calls_in_state >= MANY_CALLS && matches!(fault, Fault::Kill | Fault::Double | Fault::UpgradeKill);
+        let many =
+            self.calls_in_state >= MANY_CALLS && matches!(fault, Fault::Kill | Fault::Double | Fault::UpgradeKill);
         self.slack * if many { promise_ms.max(MANY_CALLS_MS) } else { promise_ms }
     }
 

@@ -243,8 +243,7 @@ fn power_on(scene: &mut Scene, indexes: &[usize]) -> Result<(), LabError> {
     let network = &*network;
     let machines = nodes.iter_mut().zip(&disks).enumerate().filter(|(index, _)| indexes.contains(index));
     thread::scope(|scope| {
-        let boots: Vec<_> =
-            machines.map(|(_, (node, disk))| scope.spawn(move || boot(node, disk, network))).collect();
+        let boots: Vec<_> = machines.map(|(_, (node, disk))| scope.spawn(move || boot(node, disk, network))).collect();
         boots.into_iter().try_for_each(|boot| boot.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
