@@ -146,9 +146,7 @@ impl Node {
     pub fn remove_setting(&self, key: &str) -> Result<(), LabError> {
         let path = self.directory.join("tandem.toml");
         let text = fs::read_to_string(&path).map_err(LabError::io(format!("reading {}", path.display())))?;
-        let is_other = |line: &&str| line.split('=').next().is_none_or(|word| word.trim() != key);
-        let lines: Vec<&str> = text.lines().filter(is_other).collect();
-        write(&path, &format!("{}\n", lines.join("\n")))
+        write(&path, &without_setting(&text, key))
     }
 
     /// Whether its daemon runs the program that is installed.
@@ -419,6 +417,12 @@ fn clock_library() -> Result<PathBuf, LabError> {
 fn first_child(pid: i32) -> Option<i32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
+}
+
+/// The text less the lines that set this key, in whatever section.
+fn without_setting(text: &str, key: &str) -> String {
+    let is_other = |line: &&str| line.split('=').next().is_none_or(|word| word.trim() != key);
+    text.lines().filter(is_other).map(|line| format!("{line}\n")).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LabError> {

@@ -47,6 +47,14 @@ fn the_dialplan_reaches_every_account() {
 }
 
 #[test]
+fn one_setting_is_taken_out_and_no_other() {
+    let text = "[node]\nname = \"a\"\nwait_for_peer = 2\n\n[service]\nwait_for_peers = 3\n";
+    let less = "[node]\nname = \"a\"\n\n[service]\nwait_for_peers = 3\n";
+    assert_eq!(without_setting(text, "wait_for_peer"), less);
+    assert_eq!(without_setting(less, "wait_for_peer"), less);
+}
+
+#[test]
 fn a_node_s_wall_clock_is_set_for_itself_alone() {
     const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
     let now_s = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a date").as_secs() as i64;
