@@ -72,6 +72,7 @@ faults! {
     disk_full: "disk-full",
     disk_slow: "slow-disk",
     clock_set: "clock-step",
+    machine_asleep_and_awake_again: "freeze-all",
     switch_fallen_in_two: "split-and-heal",
 }
 
