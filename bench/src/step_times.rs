@@ -260,7 +260,7 @@ impl Site {
     fn long_night(&mut self) -> Result<()> {
         let now_us = self.world.now_us;
         let off_us = 2 * 3_600 * SECOND_US;
-        self.world.checks.blackout(now_us, now_us + off_us);
+        self.world.checks.blackout(now_us, now_us + off_us, 0);
         for machine in 0..2 {
             self.world.cut_power(machine, off_us);
         }
