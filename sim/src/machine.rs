@@ -133,6 +133,9 @@ pub struct Machine {
     /// An operator has stopped the daemon: nobody starts it again by himself.
     pub stopped: bool,
     pub daemon: Option<Daemon>,
+    /// Where there is one, daemons that have died are kept: to free them would be felt by whoever measures the other node,
+    /// which in truth is another process.
+    pub graveyard: Option<Vec<Daemon>>,
     pub disk: Disk,
     /// The store of call records, unique by identity.
     pub records: BTreeMap<String, Record>,
@@ -166,6 +169,7 @@ impl Machine {
             last_incarnation: Incarnation::default(),
             stopped: false,
             daemon: None,
+            graveyard: None,
             disk: Disk::default(),
             records: BTreeMap::new(),
             store_busy_until_us: 0,

@@ -4,9 +4,11 @@ mod about;
 mod absence;
 mod cause;
 mod configuration;
+mod discarded;
 mod drain;
 mod guard;
 mod level;
+mod listing;
 mod merge;
 mod operator;
 mod parts;
@@ -15,6 +17,7 @@ mod rebuild;
 mod records;
 mod resend;
 mod roles;
+mod slices;
 mod tracks;
 mod vrrp;
 
@@ -29,7 +32,7 @@ use cluster::track::Tracks;
 use cluster::vrrp::Router;
 use cluster::{Cluster, Drain, Durable, Failback, ResumeActive, Role, Safeguards, Timing};
 use pbx::call::CallNumber;
-use pbx::configuration::{Configuration, Loaded};
+use pbx::configuration::Configuration;
 use pbx::{Output as PbxOutput, Pbx};
 use replication::{Delta, Key, Log, Peering};
 use sip::transaction::Transmit;
@@ -124,6 +127,8 @@ pub struct Node {
     restored: bool,
     /// The store was replaced, and the PBX is on its way to what it says.
     rebuild: Option<rebuild::Rebuild>,
+    discarded: discarded::Discarded,
+    listings: listing::Listings,
     /// The log refused a change, so that the PBX has something else than the log says.
     unlogged: bool,
     /// The machine was started since the journal was written.
@@ -133,6 +138,7 @@ pub struct Node {
     /// As active: the part of the peer's offer that this step has taken in.
     orphans_taken: Option<u32>,
     repeated: merge::Repeated,
+    intake: merge::Intake,
     /// Finished calls' records on their way into the stores.
     records: records::Records,
     stop_asked_by: Option<u64>,
@@ -213,11 +219,14 @@ impl Node {
             resend_at: None,
             restored,
             rebuild: None,
+            discarded: Default::default(),
+            listings: Default::default(),
             unlogged: false,
             rebooted,
             offer: None,
             orphans_taken: None,
             repeated: Default::default(),
+            intake: Default::default(),
             records: records::Records::default(),
             stop_asked_by: None,
             stop_waits_until: None,
@@ -305,7 +314,7 @@ impl Node {
         let peering = self.peering.as_ref().and_then(Peering::deadline);
         let router = self.router.as_ref().and_then(Router::deadline);
         let stop = self.stop_waits_until;
-        let again = (self.has_records_again() || self.rebuild.is_some()).then_some(LocalTime::ZERO);
+        let again = self.has_slices().then_some(LocalTime::ZERO);
         let first = [self.cluster.deadline(), pbx, hold, peering, self.resend_at, router, stop, again];
         self.configuration_deadline(first.into_iter().flatten().min())
     }
@@ -354,7 +363,7 @@ impl Node {
         let outputs = self.cluster.timeout(now.local);
         self.take_cluster_outputs(now, outputs);
         self.vrrp_timeout(now);
-        self.rebuild_some(now);
+        self.slices(now);
         if self.takes_input() {
             let time = self.pbx_now(now);
             self.pbx.timeout(time);
@@ -577,17 +586,6 @@ impl Node {
             _ if self.has_given_up() => "the two nodes keep differing; restart the standby",
             _ if self.cluster.role() == Role::Starting => "starting",
             _ => "the peer is catching up",
-        }
-    }
-
-    fn pbx_loaded(&mut self, loaded: Loaded, asked_by: Option<u64>) {
-        let text = operator::reload_text(&loaded);
-        let taken = loaded.configuration.is_some();
-        if let Some(configuration) = loaded.configuration {
-            self.pbx.reconfigure(Arc::new(configuration));
-        }
-        if let Some(number) = asked_by {
-            self.reply(number, operator::done(taken, text));
         }
     }
 }

@@ -143,6 +143,11 @@ impl Configuration {
         self.endpoints.values().find(|endpoint| endpoint.aors.iter().any(|name| name == aor))
     }
 
+    /// Lets go of so many endpoints and extensions, when all of it is of no use any more. False when none was left.
+    pub fn discard(&mut self, count: usize) -> bool {
+        (0..count).all(|_| self.endpoints.pop_first().is_some() || self.dialplan.discard_one())
+    }
+
     /// The endpoint that requests from this address belong to: `type=identify`, or a peer with a fixed `host`. The
     /// longest prefix wins.
     pub fn endpoint_of_address(&self, address: IpAddr) -> Option<&Endpoint> {

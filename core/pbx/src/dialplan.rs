@@ -158,6 +158,16 @@ const NUMBER_CHARACTERS_MAX: usize = 80;
 const START: &str = "s";
 
 impl Dialplan {
+    /// Lets go of one extension, or of a context without any. False when there was nothing left.
+    pub(crate) fn discard_one(&mut self) -> bool {
+        let Some(mut context) = self.contexts.first_entry() else { return false };
+        let extensions = context.get_mut();
+        if extensions.exact.pop_first().is_none() && extensions.patterns.pop().is_none() {
+            context.remove();
+        }
+        true
+    }
+
     /// Begins a call at priority 1. `None` when the context has no such number: the answer is 404.
     ///
     /// The number and the caller come from outside. A number that could be read as more than one argument of Dial once

@@ -60,7 +60,7 @@ const CALLS_DUE_MAX: usize = 64;
 
 /// Registrations that end in one step, contacts that are probed, and contacts of which it is found out whether they are to
 /// be. After a night without power all of them may be due at once.
-const EXPIRED_MAX: usize = 128;
+const EXPIRED_MAX: usize = 64;
 const PROBES_MAX: usize = 32;
 const WATCHED_MAX: usize = 128;
 
@@ -175,10 +175,11 @@ impl Pbx {
         &self.configuration
     }
 
-    /// Takes new files for all calls from now on; those in progress keep their place in the dialplan.
-    pub fn reconfigure(&mut self, configuration: Arc<Configuration>) {
-        self.configuration = configuration;
+    /// Takes new files for all calls from now on; those in progress keep their place in the dialplan. Returns what held
+    /// before, which is large.
+    pub fn reconfigure(&mut self, configuration: Arc<Configuration>) -> Arc<Configuration> {
         self.watch_contacts();
+        std::mem::replace(&mut self.configuration, configuration)
     }
 
     /// A datagram from a phone, or whoever sends us one.

@@ -131,10 +131,15 @@ impl Registrar {
         over.take(count).map(|(_, key)| key.clone()).collect()
     }
 
-    /// The next bindings after this one, by name.
-    pub fn keys_after(&self, after: Option<&BindingKey>, count: usize) -> Vec<BindingKey> {
+    /// The bindings after this one, by name.
+    pub fn after(&self, after: Option<&BindingKey>) -> impl Iterator<Item = &Binding> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.bindings.range((from, Bound::Unbounded)).take(count).map(|(key, _)| key.clone()).collect()
+        self.bindings.range((from, Bound::Unbounded)).map(|(_, binding)| binding)
+    }
+
+    /// The names of the next so many.
+    pub fn keys_after(&self, after: Option<&BindingKey>, count: usize) -> Vec<BindingKey> {
+        self.after(after).take(count).map(|binding| binding.key.clone()).collect()
     }
 
     fn of_aor<'a>(&'a self, aor: &'a str) -> impl Iterator<Item = &'a Binding> {

@@ -6,7 +6,7 @@ use base::{Epoch, Position};
 use minicbor::{Decode, Decoder, Encode, decode};
 
 use crate::log::Log;
-use crate::store::Key;
+use crate::store::{Delta, Key};
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +45,54 @@ pub struct Orphans {
     pub objects: Vec<Parted>,
 }
 
+/// What became of each object of a log since a position, found out bit by bit, and on as the log goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    fork: Position,
+    /// Everything up to here is in it.
+    until: Position,
+    objects: BTreeMap<Key, Parted>,
+}
+
+impl Changes {
+    pub fn since(fork: Position) -> Self {
+        Self { fork, until: fork, objects: BTreeMap::new() }
+    }
+
+    pub fn fork(&self) -> Position {
+        self.fork
+    }
+
+    /// By key.
+    pub fn objects(&self) -> &BTreeMap<Key, Parted> {
+        &self.objects
+    }
+
+    /// Takes in the next so many entries of the log. True when it has everything, `None` when the ring has lost the next
+    /// one.
+    pub fn catch_up(&mut self, log: &Log, entries_max: usize) -> Option<bool> {
+        for entry in log.resume_from(self.until)?.take(entries_max) {
+            for delta in &entry.deltas {
+                self.take(delta);
+            }
+            self.until = entry.position;
+        }
+        Some(self.until == log.position())
+    }
+
+    fn take(&mut self, delta: &Delta) {
+        let parted = self.objects.entry(delta.key.clone()).or_insert_with(|| Parted {
+            key: delta.key.clone(),
+            value: Vec::new(),
+            gone: false,
+        });
+        parted.gone = delta.value.is_none();
+        if let Some(value) = &delta.value {
+            parted.value.clone_from(value);
+        }
+    }
+}
+
 impl Log {
     /// Where this log has been, for another one to find where it parted from it.
     pub fn trail(&self) -> Trail {
@@ -76,19 +124,9 @@ impl Log {
 
     /// What became of each object that changed here after `fork`; `None` when the ring does not reach back so far.
     pub fn changes_since(&self, fork: Position) -> Option<BTreeMap<Key, Parted>> {
-        let mut changes: BTreeMap<Key, Parted> = BTreeMap::new();
-        for delta in self.resume_from(fork)?.flat_map(|entry| &entry.deltas) {
-            let parted = changes.entry(delta.key.clone()).or_insert_with(|| Parted {
-                key: delta.key.clone(),
-                value: Vec::new(),
-                gone: false,
-            });
-            parted.gone = delta.value.is_none();
-            if let Some(value) = &delta.value {
-                parted.value.clone_from(value);
-            }
-        }
-        Some(changes)
+        let mut changes = Changes::since(fork);
+        changes.catch_up(self, usize::MAX)?;
+        Some(changes.objects)
     }
 
     /// The latest position that this log and the one with this trail both hold.

@@ -18,7 +18,7 @@ pub mod store;
 pub mod stream;
 
 pub use content::Hash;
-pub use divergence::{Orphans, Parted, Trail};
+pub use divergence::{Changes, Orphans, Parted, Trail};
 pub use entry::{Entry, EntryError};
 pub use log::{AppendError, ApplyError, Checkpoint, Log, Recovery};
 pub use message::{Message, MessageError};

@@ -154,9 +154,19 @@ impl Log {
         Ok(self.push(entry))
     }
 
-    /// Forgets everything and starts at a checkpoint that was verified.
-    pub fn replace(&mut self, checkpoint: Checkpoint) {
-        *self = Self::from_checkpoint(checkpoint);
+    /// Starts at a checkpoint that was verified, and returns what there was before.
+    pub fn replace(&mut self, checkpoint: Checkpoint) -> Self {
+        std::mem::replace(self, Self::from_checkpoint(checkpoint))
+    }
+
+    /// Lets go of so many entries, or of so many objects when no entry is left: for a log that is of no use any more, of
+    /// which to free all at once would take long. False when nothing was left.
+    pub fn discard(&mut self, count: usize) -> bool {
+        if self.ring.is_empty() {
+            return self.store.discard(count);
+        }
+        self.ring.drain(..count.min(self.ring.len()));
+        true
     }
 
     /// The entries after `position`, or `None` when this log does not hold that very position: then the histories

@@ -13,6 +13,10 @@ use crate::stream::{Stream, StreamError};
 #[cfg(test)]
 mod tests;
 
+/// Bytes of messages after which a step has taken enough: a gap in the stream that is filled lets a whole window of them
+/// through at once. The rest waits for `more`.
+pub const TAKEN_STEP_BYTES: usize = 8 * 1024;
+
 /// The conversation with one life of the peer.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Peering {
@@ -61,7 +65,7 @@ impl Peering {
     }
 
     /// Takes one datagram from any link and returns what came of it, in order. One that is malformed or not for this
-    /// conversation has no effect.
+    /// conversation has no effect. What it brings beyond `TAKEN_STEP_BYTES` waits.
     pub fn datagram(&mut self, now: LocalTime, bytes: &[u8], log: &mut Log) -> Vec<SessionEvent> {
         let taken = match self.stream.datagram(now, bytes) {
             Err(StreamError::NewerGeneration { generation }) => {
@@ -73,14 +77,27 @@ impl Peering {
         if taken == Err(StreamError::Broken) {
             self.restart(self.stream.generation().saturating_add(1), log);
         }
+        self.more(log)
+    }
+
+    /// What has come and was not taken yet, in order: as much of it as one step may take, and one message at least.
+    pub fn more(&mut self, log: &mut Log) -> Vec<SessionEvent> {
         let mut events = Vec::new();
-        while let Some(message) = self.stream.next_message() {
+        let mut bytes = 0;
+        while bytes < TAKEN_STEP_BYTES {
+            let Some(message) = self.stream.next_message() else { break };
+            bytes += message.len();
             match self.session.receive(&message, log) {
                 Ok(more) => events.extend(more),
                 Err(_) => self.restart(self.stream.generation().saturating_add(1), log),
             }
         }
         events
+    }
+
+    /// Something has come that was not taken yet.
+    pub fn has_more(&self) -> bool {
+        self.stream.has_message()
     }
 
     pub fn confirm(&mut self, position: Position) {
@@ -113,8 +130,9 @@ impl Peering {
         self.stream.next_datagram(now)
     }
 
+    /// Zero when there is more to take.
     pub fn deadline(&self) -> Option<LocalTime> {
-        self.stream.deadline()
+        if self.has_more() { Some(LocalTime::ZERO) } else { self.stream.deadline() }
     }
 
     /// Ask it for `in_step`, `acked` and `lag` after each step: a restart changes them without an event.

@@ -68,8 +68,8 @@ pub enum SessionEvent {
     Applied(Entry),
     /// Follower: the whole store was replaced by a verified snapshot. Rebuild from the log, then `confirm`. What the
     /// log had beside the leader's is told, for the owner to offer it to the leader; `None` of a leader of an older
-    /// version, which takes no such offer.
-    Replaced { orphans: Option<Orphans> },
+    /// version, which takes no such offer. `before` is the log as it was, for the owner to let go of bit by bit.
+    Replaced { orphans: Option<Orphans>, before: Box<Log> },
     /// Follower: the leader has stopped at this position, which is ours, too, and hands over.
     HandedOver { position: Position },
     /// Follower: what we have differs from what the leader has, and we are out of step. A snapshot was asked for,

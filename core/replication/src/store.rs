@@ -114,6 +114,14 @@ impl Store {
         self.objects.is_empty()
     }
 
+    /// Lets go of so many objects, when all of them are of no use any more. False when none was left.
+    pub(crate) fn discard(&mut self, count: usize) -> bool {
+        (0..count).all(|_| {
+            let first = self.objects.get_min().map(|(key, _)| key.clone());
+            first.is_some_and(|key| self.objects.remove(&key).is_some())
+        })
+    }
+
     fn set(&mut self, key: &Key, value: &[u8]) {
         let old = self.objects.insert(key.clone(), Arc::from(value));
         match old {

@@ -132,6 +132,10 @@ impl Stream {
         self.receiving.next_message()
     }
 
+    pub fn has_message(&self) -> bool {
+        self.receiving.has_message()
+    }
+
     /// What to send now, on every link; call it until it returns `None` at the end of each step and at `deadline`. The
     /// acknowledgement of all that came rides on the first one.
     pub fn next_datagram(&mut self, now: LocalTime) -> Option<Vec<u8>> {

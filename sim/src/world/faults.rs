@@ -87,9 +87,12 @@ impl Machine {
     fn lose_daemon(&mut self, now_us: u64) -> Stamp {
         self.disk.process_died();
         self.file_jobs.clear();
-        let stamp = self.daemon.take().map(|daemon| daemon.stamp(now_us)).unwrap_or_default();
-        self.last_stamp = stamp;
-        stamp
+        let daemon = self.daemon.take();
+        self.last_stamp = daemon.as_ref().map(|daemon| daemon.stamp(now_us)).unwrap_or_default();
+        if let Some(graveyard) = self.graveyard.as_mut() {
+            graveyard.extend(daemon);
+        }
+        self.last_stamp
     }
 }
 

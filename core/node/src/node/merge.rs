@@ -23,7 +23,7 @@ use cluster::Role;
 use pbx::object::kind;
 use pbx::{Invites, Merged, Version};
 use replication::files::Named;
-use replication::{Delta, Key, Orphans, Parted};
+use replication::{Changes, Delta, Key, Orphans, Parted};
 
 use super::Node;
 use super::configuration::{self, kind::FILE};
@@ -32,8 +32,13 @@ use super::peer::Note;
 use crate::action::{Action, Tell};
 use crate::event::Now;
 
-/// Bytes of objects in one part of an offer, so that neither node's step is long.
-const PART_BYTES: usize = 64 * 1024;
+/// Bytes of objects in one part of an offer, and how many there are at most, so that neither node's step is long: a call
+/// that is taken over costs as much as a tenth of a millisecond.
+const PART_BYTES: usize = 16 * 1024;
+const PART_OBJECTS: usize = 64;
+
+/// Entries of our log that one step looks through, to find out what became of the objects here.
+const HISTORY_STEP: usize = 256;
 
 /// After so long without an answer the part is sent again: the other node may have started anew.
 const OFFER_AGAIN: Duration = Duration::from_millis(250);
@@ -61,6 +66,22 @@ enum History<'a> {
     },
 }
 
+/// As active: what the other node offers, on its way into the log.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    /// Waits until our own history is known.
+    part: Option<Part>,
+    /// What became of the objects here since the fork, found out once for all parts.
+    changes: Option<Changes>,
+}
+
+#[derive(Debug)]
+struct Part {
+    number: u32,
+    fork: Option<Position>,
+    objects: Vec<Parted>,
+}
+
 /// Calls that are one call, though each node made one of it.
 #[derive(Debug, Default)]
 pub(super) struct Repeated {
@@ -82,7 +103,7 @@ impl Offer {
     /// In the order of kinds, which puts a call before its record.
     fn new(orphans: Orphans, since: Option<ClusterTime>) -> Self {
         let size = |object: &Parted| object.key.id.len() + object.value.len();
-        let parts = in_parts(orphans.objects, size, usize::MAX, PART_BYTES);
+        let parts = in_parts(orphans.objects, size, PART_OBJECTS, PART_BYTES);
         Self { fork: orphans.fork, since, parts, number: 0, until: Position::default(), again_at: LocalTime::ZERO }
     }
 
@@ -163,24 +184,43 @@ impl Node {
         self.tell_merged(gain);
     }
 
-    /// As active: takes in what the other node did alone. The answer follows when it is in the log.
-    pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Option<Position>, objects: &[Parted]) {
-        if self.cluster.role() != Role::Active {
-            return;
-        }
+    /// As active: what the other node did alone is taken in, as soon as it is known what became of it here.
+    pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Option<Position>, objects: Vec<Parted>) {
         if number == 0 {
             self.repeated = Repeated::default();
+            self.intake.changes = None;
         }
-        let ours = fork.and_then(|fork| self.log.changes_since(fork));
-        let history = match (&ours, fork) {
-            (Some(ours), _) => History::Known(ours),
+        self.intake.part = Some(Part { number, fork, objects });
+        self.take_part(now);
+    }
+
+    pub(super) fn has_part_to_take(&self) -> bool {
+        self.intake.part.is_some()
+    }
+
+    /// The next slice of our own history, and the part itself when that is complete. The answer follows when it is in the
+    /// log.
+    pub(super) fn take_part(&mut self, now: Now) {
+        // Whoever does not serve any more takes nothing in; the other node begins anew with whoever does.
+        let Some(part) = self.intake.part.take().filter(|_| self.cluster.role() == Role::Active) else { return };
+        let known = self.intake.changes.take().filter(|changes| Some(changes.fork()) == part.fork);
+        let mut changes = known.or_else(|| part.fork.map(Changes::since));
+        let whole = changes.as_mut().and_then(|changes| changes.catch_up(&self.log, HISTORY_STEP));
+        if whole == Some(false) {
+            self.intake = Intake { part: Some(part), changes };
+            return;
+        }
+        let changes = changes.filter(|_| whole.is_some());
+        let history = match (&changes, part.fork) {
+            (Some(changes), _) => History::Known(changes.objects()),
             // It has looked for those that it made alone.
             (None, None) => History::Forgotten { since: Some(ClusterTime::ZERO) },
             (None, Some(_)) => History::Forgotten { since: None },
         };
-        let gain = self.merge_part(now, objects, &history, Gain::default());
+        let gain = self.merge_part(now, &part.objects, &history, Gain::default());
         self.tell_merged(gain);
-        self.orphans_taken = Some(number);
+        self.orphans_taken = Some(part.number);
+        self.intake.changes = changes;
     }
 
     /// What was taken in this step is in the log now.

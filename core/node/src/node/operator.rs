@@ -1,17 +1,17 @@
 //! What operators ask, answered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::LocalTime;
 use cluster::{Role, SwitchOverRefused};
 use pbx::configuration::Loaded;
-use pbx::qualify::Reachability;
 
 use super::Node;
 use crate::action::Action;
 use crate::event::{Now, Operator};
 use crate::files::ConfigRequest;
-use crate::status::{Answer, CallLine, PeerLine, PhoneLine, Status};
+use crate::status::{Answer, PeerLine, Status};
 
 /// How long a node that is to stop waits for a peer that is catching up: less than its parent waits for it.
 const STOP_WAIT: Duration = Duration::from_secs(1);
@@ -20,8 +20,8 @@ impl Node {
     pub(super) fn asked(&mut self, now: Now, number: u64, operator: Operator) {
         let answer = match operator {
             Operator::Status => Answer::Status(Box::new(self.status(now))),
-            Operator::Phones => Answer::Phones(self.phone_lines(now)),
-            Operator::Calls => Answer::Calls(self.call_lines(now)),
+            Operator::Phones => return self.list_phones(now, number),
+            Operator::Calls => return self.list_calls(now, number),
             Operator::SwitchOver => self.switch_over(now),
             Operator::Drain(drain) => self.drain(now, drain),
             Operator::Reload => return self.configuration_asked(now, number, ConfigRequest::Apply),
@@ -167,41 +167,16 @@ impl Node {
         })
     }
 
-    fn phone_lines(&self, now: Now) -> Vec<PhoneLine> {
-        let views = self.pbx.phone_views(self.pbx_now(now));
-        let line = |view: pbx::PhoneView| {
-            let (reachability, round_trip_ms) = match view.reachability {
-                Reachability::Unknown => ("unknown", None),
-                Reachability::Reachable { round_trip } => ("reachable", Some(round_trip.as_secs_f64() * 1000.0)),
-                Reachability::Unreachable => ("unreachable", None),
-            };
-            PhoneLine {
-                endpoint: view.endpoint,
-                contact: view.contact,
-                source: view.source.to_string(),
-                user_agent: view.user_agent,
-                registered_ms: view.registered.as_millis(),
-                expires_seconds: view.expires_in.as_secs(),
-                reachability: reachability.into(),
-                round_trip_ms,
-            }
-        };
-        views.into_iter().map(line).collect()
-    }
-
-    fn call_lines(&self, now: Now) -> Vec<CallLine> {
-        let views = self.pbx.call_views(self.pbx_now(now));
-        let line = |view: pbx::CallView| CallLine {
-            number: view.number,
-            identity: view.identity,
-            source: view.source,
-            destination: view.destination,
-            state: view.state.into(),
-            started_ms: view.started.as_millis(),
-            age_seconds: view.age.as_secs_f64(),
-            talked_seconds: view.talked.map(|talked| talked.as_secs_f64()),
-        };
-        views.into_iter().map(line).collect()
+    pub(super) fn pbx_loaded(&mut self, loaded: Loaded, asked_by: Option<u64>) {
+        let text = reload_text(&loaded);
+        let taken = loaded.configuration.is_some();
+        if let Some(configuration) = loaded.configuration {
+            let before = self.pbx.reconfigure(Arc::new(configuration));
+            self.discarded.configuration(before);
+        }
+        if let Some(number) = asked_by {
+            self.reply(number, done(taken, text));
+        }
     }
 }
 

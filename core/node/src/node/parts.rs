@@ -2,10 +2,11 @@
 
 use replication::Delta;
 
-/// Cuts a step's changes into entries within the log's bounds. Nearly always there is one.
+/// Cuts a step's changes into entries within the log's bounds, and so short that whoever follows takes each in a short
+/// step. Nearly always there is one.
 pub(super) fn bounded(deltas: Vec<Delta>) -> Vec<Vec<Delta>> {
-    const ENTRY_DELTAS: usize = 1024;
-    const ENTRY_BYTES: usize = 512 * 1024;
+    const ENTRY_DELTAS: usize = 64;
+    const ENTRY_BYTES: usize = 64 * 1024;
     let size = |delta: &Delta| delta.value.as_ref().map_or(0, |value| value.len()) + delta.key.id.len();
     in_parts(deltas, size, ENTRY_DELTAS, ENTRY_BYTES)
 }

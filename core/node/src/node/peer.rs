@@ -20,6 +20,9 @@ const LOG: u8 = 2;
 /// From here on: what is for people only, and may be lost.
 pub(super) const ABOUT: u8 = 16;
 
+/// Datagrams of the log that one step makes; the stream's deadline brings the next ones.
+const DATAGRAMS_STEP: usize = 64;
+
 /// What the nodes tell each other besides the log.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(super) enum Note {
@@ -138,6 +141,7 @@ impl Node {
         if self.peering.is_some() && self.peering_with == incarnation {
             return;
         }
+        self.rest_of_log(now);
         self.peering_with = incarnation;
         if let Some(offer) = self.offer.as_mut() {
             // What the one before had taken, it may have lost when it died.
@@ -155,6 +159,25 @@ impl Node {
     fn log_datagram(&mut self, now: Now, bytes: &[u8]) {
         let Some(peering) = self.peering.as_mut() else { return };
         let events = peering.datagram(now.local, bytes, &mut self.log);
+        self.session_events(now, events);
+    }
+
+    /// The next slice of what the peer's log has brought.
+    pub(super) fn more_of_log(&mut self, now: Now) {
+        if let Some(peering) = self.peering.as_mut().filter(|peering| peering.has_more()) {
+            let events = peering.more(&mut self.log);
+            self.session_events(now, events);
+        }
+    }
+
+    /// All of it, now: what has come was perhaps said by a peer that will not say it again.
+    pub(super) fn rest_of_log(&mut self, now: Now) {
+        while self.peering.as_ref().is_some_and(Peering::has_more) {
+            self.more_of_log(now);
+        }
+    }
+
+    fn session_events(&mut self, now: Now, events: Vec<SessionEvent>) {
         for event in events {
             self.session_event(now, event);
         }
@@ -171,7 +194,8 @@ impl Node {
                 self.journal(entry.position, entry.encode());
                 self.in_place(now, entry.position);
             }
-            SessionEvent::Replaced { orphans } => {
+            SessionEvent::Replaced { orphans, before } => {
+                self.discarded.log(before);
                 self.cluster.observe(self.log.cluster_time(), now.local);
                 self.begin_rebuild();
                 if self.nothing_to_offer(now, orphans) {
@@ -221,7 +245,8 @@ impl Node {
             peering.confirm(self.log.position());
         }
         peering.flush(&self.log);
-        while let Some(datagram) = peering.next_datagram(now.local) {
+        for _ in 0..DATAGRAMS_STEP {
+            let Some(datagram) = peering.next_datagram(now.local) else { break };
             self.send_to_peer(LOG, &datagram);
         }
         self.peering = Some(peering);
@@ -246,7 +271,7 @@ impl Node {
                     self.take_cluster_outputs(now, outputs);
                 }
             }
-            Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, &objects),
+            Ok(Note::Orphans { number, fork, objects }) => self.orphans_offered(now, number, fork, objects),
             Ok(Note::OrphansTaken { number, position }) => self.orphans_taken(now, number, position),
             Ok(Note::Propose { version, head }) => self.proposed(&version, head),
             Ok(Note::Fetch(version)) => self.asked_to_fetch(&version),

@@ -6,7 +6,7 @@
 //!     too many of them:               the log --> both nodes' spools, then out of the log; from there --> the store
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use cluster::Role;
@@ -22,7 +22,7 @@ use crate::event::Now;
 use crate::status::RecordsLine;
 
 /// Identities in one note; more go in several.
-const IDENTITIES_MAX: usize = 256;
+const IDENTITIES_MAX: usize = 128;
 
 /// Finished records that the log carries while a store is away: some 60 MB of memory on each node, and a snapshot of
 /// some 15 MB. Beyond it new ones of a shared store go to both nodes' spools.
@@ -35,17 +35,31 @@ const ALONE_TIMES: usize = 2;
 /// Records that are given to the store again in one step, which must stay short.
 const AGAIN_BATCH: usize = 256;
 
+/// Identities that are looked at in one step: each may be a change of the log.
+const TOLD_STEP: usize = 128;
+
 /// Finished records and who has stored them.
 #[derive(Default)]
 pub(super) struct Records {
     /// Of those in the log: who has them, unless nobody has said so yet.
     kept: BTreeMap<String, Kept>,
+    /// As active: what was told of them and was not looked at yet.
+    told: VecDeque<(String, Place)>,
     /// The last one that was given to the store again; while there are more.
     again: Option<String>,
     /// Some have left the log although the peer's disk lacks them.
     alone: bool,
     /// How the store's thread says it is.
     store: StoreState,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Store,
+    Spool,
+    /// The peer's store or spool.
+    Peer,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,17 +73,7 @@ impl Node {
         if self.cluster.role() != Role::Active {
             return self.tell_of_records(&identities);
         }
-        // A peer that is away may have gone on with the call: the record is what tells it that a phone has ended it.
-        let peer_away = self.settings.links > 0 && !self.follower_in_step();
-        let few = self.pbx.records_count() <= self.settings.records_kept_max;
-        for identity in &identities {
-            match (self.settings.records_shared, peer_away && few) {
-                (false, _) => self.record_kept(identity, Kept { here: true, there: false }),
-                // When it is back all are stored again.
-                (true, true) => {}
-                (true, false) => self.forget_record(identity),
-            }
-        }
+        self.records_told(identities, Place::Store);
     }
 
     /// They are on this node's disk, until the shared store takes them from there.
@@ -77,15 +81,48 @@ impl Node {
         if self.cluster.role() != Role::Active {
             return self.tell_of_records(&identities);
         }
-        for identity in &identities {
-            self.record_kept(identity, Kept { here: true, there: false });
-        }
+        self.records_told(identities, Place::Spool);
     }
 
     pub(super) fn records_stored_there(&mut self, identities: Vec<String>) {
         if self.cluster.role() == Role::Active {
-            for identity in &identities {
-                self.record_kept(identity, Kept { here: false, there: true });
+            self.records_told(identities, Place::Peer);
+        }
+    }
+
+    /// Few are looked at in the same step: nearly always it is all of them.
+    fn records_told(&mut self, identities: Vec<String>, place: Place) {
+        let at_once = self.records.told.is_empty();
+        self.records.told.extend(identities.into_iter().map(|identity| (identity, place)));
+        if at_once {
+            self.take_records_told();
+        }
+    }
+
+    pub(super) fn has_records_told(&self) -> bool {
+        !self.records.told.is_empty()
+    }
+
+    /// The next of them leave the log, if they are where they are to be.
+    pub(super) fn take_records_told(&mut self) {
+        if self.cluster.role() != Role::Active {
+            // When we serve again, all are given to the store again.
+            return self.records.told.clear();
+        }
+        let count = self.records.told.len().min(TOLD_STEP);
+        let told: Vec<_> = self.records.told.drain(..count).collect();
+        // A peer that is away may have gone on with the call: the record is what tells it that a phone has ended it.
+        let peer_away = self.settings.links > 0 && !self.follower_in_step();
+        let few = self.pbx.records_count() <= self.settings.records_kept_max;
+        for (identity, place) in &told {
+            match (place, self.settings.records_shared) {
+                // When it is back all are stored again.
+                (Place::Store, true) if peer_away && few => {}
+                (Place::Store, true) => self.forget_record(identity),
+                (Place::Store, false) | (Place::Spool, _) => {
+                    self.record_kept(identity, Kept { here: true, there: false });
+                }
+                (Place::Peer, _) => self.record_kept(identity, Kept { here: false, there: true }),
             }
         }
     }

@@ -81,6 +81,7 @@ impl Node {
             // Nobody knows better: a node that followed another one has the time from that one.
             self.cluster.observe(absence::cluster_time(&self.log, now.wall), now.local);
         }
+        self.rest_of_log(now);
         self.rebuild_whole(now);
         self.claimed = false;
         self.lagging = false;

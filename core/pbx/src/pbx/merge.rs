@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base::ClusterTime;
 
 use super::{Now, Output, Pbx};
-use crate::call::{Call, CallNumber, Testimony};
+use crate::call::{Call, CallKey, CallNumber, Side, Testimony};
 use crate::object::{Key, Object, ObjectError, kind};
 use crate::record::Record;
 use crate::registrar::{Binding, BindingKey};
@@ -204,6 +204,10 @@ impl Pbx {
 
     /// The call that a caller's INVITE has become here.
     fn with_invite(&self, call_id: &str) -> Option<&Call> {
-        self.calls.values().find(|call| call.caller.call_id == call_id)
+        let first = CallKey::Dialog { call_id: call_id.to_owned(), local_tag: String::new() };
+        let same = |key: &CallKey| matches!(key, CallKey::Dialog { call_id: of, .. } if of == call_id);
+        let dialogs = self.keys.range(first..).take_while(|(key, _)| same(key));
+        let callers = dialogs.filter(|(_, (_, side))| *side == Side::Caller);
+        callers.filter_map(|(_, (number, _))| self.calls.get(number)).min_by_key(|call| call.number)
     }
 }

@@ -1,12 +1,14 @@
 //! What people see of the PBX: its phones and its calls.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use base::WallTime;
 
 use super::{Now, Pbx};
-use crate::call::{Call, LegState, Progress};
+use crate::call::{Call, CallNumber, LegState, Progress};
 use crate::qualify::Reachability;
+use crate::registrar::{Binding, BindingKey};
 
 /// A registered contact.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +47,14 @@ impl Pbx {
         self.calls.values().filter(|call| !call.is_ended()).count()
     }
 
-    pub fn phone_views(&self, now: Now) -> Vec<PhoneView> {
-        let view = |binding: &crate::registrar::Binding| PhoneView {
+    /// The next so many contacts after this one, and the last of them, from which to go on; `None` when that was all.
+    pub fn phone_views(
+        &self,
+        now: Now,
+        after: Option<&BindingKey>,
+        count: usize,
+    ) -> (Vec<PhoneView>, Option<BindingKey>) {
+        let view = |binding: &Binding| PhoneView {
             endpoint: binding.key.aor.clone(),
             contact: binding.key.contact.clone(),
             source: binding.source,
@@ -55,11 +63,19 @@ impl Pbx {
             expires_in: binding.expires.since(now.cluster),
             reachability: self.qualify.found(&binding.key),
         };
-        self.registrar.iter().map(view).collect()
+        let bindings: Vec<&Binding> = self.registrar.after(after).take(count).collect();
+        let last = bindings.last().filter(|_| bindings.len() == count).map(|binding| binding.key.clone());
+        (bindings.into_iter().map(view).collect(), last)
     }
 
-    pub fn call_views(&self, now: Now) -> Vec<CallView> {
-        self.calls.values().filter(|call| !call.is_ended()).map(|call| call_view(call, now)).collect()
+    /// Of the next so many calls after this one those that have not ended, and the last one that was looked at;
+    /// `None` when that was all.
+    pub fn call_views(&self, now: Now, after: Option<CallNumber>, count: usize) -> (Vec<CallView>, Option<CallNumber>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let calls: Vec<_> = self.calls.range((from, Bound::Unbounded)).take(count).collect();
+        let last = calls.last().filter(|_| calls.len() == count).map(|(number, _)| **number);
+        let live = calls.into_iter().map(|(_, call)| call).filter(|call| !call.is_ended());
+        (live.map(|call| call_view(call, now)).collect(), last)
     }
 
     /// The on-link parties that must be told when the address has moved: everybody whom a live call sends to.

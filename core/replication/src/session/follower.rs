@@ -238,9 +238,9 @@ impl Follower {
             return false;
         }
         let orphans = (!trail.is_empty()).then(|| log.orphans(&trail));
-        log.replace(Checkpoint { position, cluster_time, wall, store });
+        let before = Box::new(log.replace(Checkpoint { position, cluster_time, wall, store }));
         self.confirmed = None;
-        events.push(SessionEvent::Replaced { orphans });
+        events.push(SessionEvent::Replaced { orphans, before });
         true
     }
 }

@@ -17,7 +17,10 @@ use crate::stream::{Stream, StreamError};
 pub const FEED_QUEUE_BYTES: usize = 512 * 1024;
 
 /// Bytes of a snapshot that one step may encode, so that a step stays within its two milliseconds.
-pub const SNAPSHOT_STEP_BYTES: usize = 128 * 1024;
+pub const SNAPSHOT_STEP_BYTES: usize = 64 * 1024;
+
+/// Bytes of entries that one step may encode, for the same reason. What the follower acknowledges brings the next ones.
+pub const FEED_STEP_BYTES: usize = 64 * 1024;
 
 /// Bytes of objects after which a message of a snapshot is full.
 const SNAPSHOT_MESSAGE_BYTES: usize = 16 * 1024;
@@ -155,11 +158,14 @@ impl Leader {
         let Feed::Entries { sent } = self.feed else { return Ok(()) };
         let Some(entries) = log.resume_from(sent) else { return self.start_again(stream) };
         let mut last = sent;
+        let mut step_bytes = 0;
         for entry in entries {
-            if stream.queued_bytes() >= FEED_QUEUE_BYTES {
+            if stream.queued_bytes() >= FEED_QUEUE_BYTES || step_bytes >= FEED_STEP_BYTES {
                 break;
             }
-            stream.send(Message::Entry(entry.clone()).encode())?;
+            let message = Message::Entry(entry.clone()).encode();
+            step_bytes += message.len();
+            stream.send(message)?;
             last = entry.position;
             self.unverified_entries += 1;
         }

@@ -89,6 +89,10 @@ impl Receiving {
         Some(message)
     }
 
+    pub fn has_message(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
     pub fn acknowledgement_due(&self) -> bool {
         self.acknowledgement_due
     }

@@ -1,5 +1,6 @@
 //! A node without a peer keeps versions, too; with a peer see the simulator.
 
+use pbx::configuration::Loaded;
 use std::collections::{BTreeMap, VecDeque};
 
 use replication::Hash;
