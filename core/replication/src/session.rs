@@ -18,6 +18,7 @@ use crate::message::{Message, MessageError};
 use crate::store::Store;
 use crate::stream::{Stream, StreamError};
 use follower::Follower;
+pub use leader::FEED_STEP_BYTES;
 use leader::Leader;
 
 mod follower;

@@ -13,6 +13,7 @@ mod configuration;
 mod drain;
 mod level;
 mod records;
+mod slices;
 mod split;
 mod third_router;
 mod vrrp;

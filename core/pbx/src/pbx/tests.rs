@@ -23,6 +23,7 @@ pub(crate) mod bench;
 mod calls;
 mod merge;
 mod registrations;
+mod slices;
 
 const SERVER: &str = "10.77.0.100:5060";
 

@@ -122,3 +122,33 @@ fn a_ring_that_begins_at_the_fork_is_enough() {
     assert_eq!(loser.orphans(&winner.trail()).fork, Some(at(2, 1, 3)));
     assert!(winner.changes_since(at(2, 1, 3)).is_some());
 }
+
+#[test]
+fn changes_are_found_out_bit_by_bit_and_go_on_with_the_log() {
+    let mut log = common();
+    let fork = log.position();
+    for (id, value) in [("a", Some("2")), ("b", None), ("d", Some("1")), ("d", Some("2"))] {
+        write(&mut log, epoch(2, 1), id, value);
+    }
+    let mut changes = Changes::since(fork);
+    assert_eq!(changes.catch_up(&log, 3), Some(false));
+    assert_eq!(changes.catch_up(&log, 3), Some(true));
+    assert_eq!(changes.objects(), &log.changes_since(fork).unwrap());
+    write(&mut log, epoch(2, 1), "b", Some("3"));
+    assert_eq!(changes.catch_up(&log, 3), Some(true));
+    let all: Vec<_> = changes.objects().values().cloned().collect();
+    assert_eq!(all, [parted("a", "2", false), parted("b", "3", false), parted("d", "2", false)]);
+    assert_eq!(Changes::since(at(9, 0, 9)).catch_up(&log, 3), None, "nobody knows that position");
+}
+
+#[test]
+fn a_log_of_no_use_is_let_go_of_bit_by_bit() {
+    let mut log = emptied(&common());
+    write(&mut log, epoch(2, 1), "d", Some("1"));
+    let kept = log.checkpoint();
+    assert!(log.discard(2), "its entry");
+    assert_eq!(log.store().len(), 4);
+    assert!(log.discard(3) && log.store().len() == 1);
+    assert!(!log.discard(3) && log.store().is_empty());
+    assert_eq!(kept.store.len(), 4, "what shares it has it still");
+}

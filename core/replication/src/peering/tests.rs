@@ -54,6 +54,9 @@ impl Nodes {
                 let events = self.peerings[to].datagram(self.network.now, &datagram, &mut self.logs[to]);
                 self.events[to].extend(events);
             }
+            for (of, peering) in self.peerings.iter_mut().enumerate() {
+                self.events[of].extend(peering.more(&mut self.logs[of]));
+            }
         }
     }
 
@@ -121,6 +124,43 @@ fn a_floor_outlives_a_restart() {
     nodes.run(200);
     assert_eq!(nodes.logs[1], Log::new());
     nodes.peerings[0].lead(epoch(2));
+    nodes.run(200);
+    nodes.assert_in_step();
+}
+
+/// The datagram that fills a gap lets everything behind it through; a step takes a part of that.
+#[test]
+fn what_a_filled_gap_lets_through_is_taken_bit_by_bit_and_in_order() {
+    let mut nodes = Nodes::new(Network::perfect());
+    nodes.run(100);
+    nodes.assert_in_step();
+    nodes.append(100, 1_000);
+    let now = nodes.network.now;
+    nodes.peerings[0].flush(&nodes.logs[0]);
+    let mut datagrams: Vec<_> = std::iter::from_fn(|| nodes.peerings[0].next_datagram(now)).collect();
+    let first = datagrams.remove(0);
+    for datagram in &datagrams {
+        assert_eq!(nodes.peerings[1].datagram(now, datagram, &mut nodes.logs[1]), []);
+    }
+    let mut taken = vec![nodes.peerings[1].datagram(now, &first, &mut nodes.logs[1]).len()];
+    while nodes.peerings[1].has_more() {
+        assert_eq!(nodes.peerings[1].deadline(), Some(LocalTime::ZERO), "it asks to go on");
+        taken.push(nodes.peerings[1].more(&mut nodes.logs[1]).len());
+    }
+    assert!(taken.iter().all(|count| (1..=super::TAKEN_STEP_BYTES / 1_000 + 1).contains(count)), "{taken:?}");
+    assert!(taken.len() > 3, "{taken:?}");
+    nodes.run(200);
+    nodes.assert_in_step();
+}
+
+#[test]
+fn a_step_puts_so_much_of_the_log_into_the_stream_and_the_rest_follows() {
+    let mut nodes = Nodes::new(Network::perfect());
+    nodes.run(100);
+    nodes.append(300, 1_000);
+    nodes.peerings[0].flush(&nodes.logs[0]);
+    let queued = nodes.peerings[0].stream().queued_bytes();
+    assert!((crate::session::FEED_STEP_BYTES..100_000).contains(&queued), "{queued}");
     nodes.run(200);
     nodes.assert_in_step();
 }

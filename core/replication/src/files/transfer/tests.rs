@@ -139,7 +139,11 @@ impl Pair {
             let next = deadlines.chain(transfers).chain(self.network.next_arrival()).min().unwrap_or(end);
             self.network.now = self.network.now.max(next.min(end));
             while let Some((to, datagram)) = self.network.arrived() {
-                for event in self.peerings[to].datagram(self.network.now, &datagram, &mut self.logs[to]) {
+                let mut events = self.peerings[to].datagram(self.network.now, &datagram, &mut self.logs[to]);
+                while self.peerings[to].has_more() {
+                    events.extend(self.peerings[to].more(&mut self.logs[to]));
+                }
+                for event in events {
                     let SessionEvent::Opaque(bytes) = event else { continue };
                     let message = minicbor::decode(&bytes).unwrap();
                     self.transfers[to].message(self.network.now, message);
