@@ -68,6 +68,8 @@ impl FaultKind {
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     pub at_us: u64,
+    /// Until then it may be felt for the first time: that a standby hears nothing is noticed with the next change.
+    pub until_us: u64,
     pub kind: FaultKind,
 }
 
@@ -127,7 +129,14 @@ impl Checks {
     }
 
     pub fn fault(&mut self, at_us: u64, kind: FaultKind) {
-        self.faults.push(Fault { at_us, kind });
+        self.faults.push(Fault { at_us, until_us: at_us, kind });
+    }
+
+    /// The latest cut may have been felt until now.
+    pub fn cut_lasted(&mut self, until_us: u64) {
+        if let Some(cut) = self.faults.iter_mut().rev().find(|fault| fault.kind == FaultKind::Cut) {
+            cut.until_us = until_us;
+        }
     }
 
     fn name(&self, phone: usize) -> &str {

@@ -169,7 +169,7 @@ impl Checks {
         if at_us < self.lossy_until_us {
             return LATE_LOSSY_US;
         }
-        let near = |fault: &super::Fault| fault.at_us + 4_000_000 >= at_us && fault.at_us <= at_us + 4_000_000;
+        let near = |fault: &super::Fault| fault.until_us + 4_000_000 >= at_us && fault.at_us <= at_us + 4_000_000;
         if self.faults.iter().any(near) { LATE_US } else { CLOSE_US }
     }
 }

@@ -296,7 +296,9 @@ impl World {
     }
 
     pub fn undeafen(&mut self, machine: usize) {
-        self.machines[machine].deaf = false;
+        if std::mem::take(&mut self.machines[machine].deaf) {
+            self.checks.cut_lasted(self.now_us);
+        }
         self.trace(|| format!("machine {machine}: can hear the other one again"));
         self.checks.fault(self.now_us, FaultKind::Heal);
     }

@@ -18,7 +18,7 @@ use crate::event::Now;
 
 /// Objects that are looked for in one slice, and bytes of objects that are taken: under a millisecond on a small machine.
 const SWEEP_OBJECTS: usize = 256;
-const TAKE_BYTES: usize = 32 * 1024;
+const TAKE_BYTES: usize = 24 * 1024;
 
 /// What every object costs besides its bytes, in bytes.
 const OBJECT_BYTES: usize = 64;

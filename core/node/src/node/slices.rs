@@ -14,13 +14,16 @@ impl Node {
             || !self.discarded.is_empty()
     }
 
-    /// The next slices. What the peer's log has brought comes first: a standby is what it has taken.
+    /// The next slices. What the peer's log has brought comes first: a standby is what it has taken. What is of no use any
+    /// more comes last, and not while a store comes into place, which costs as much.
     pub(super) fn slices(&mut self, now: Now) {
         self.more_of_log(now);
         self.rebuild_some(now);
         self.take_part(now);
         self.take_records_told();
         self.list_some(now);
-        self.discard_some();
+        if self.rebuild.is_none() {
+            self.discard_some();
+        }
     }
 }
