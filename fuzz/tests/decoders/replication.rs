@@ -38,8 +38,8 @@ fn messages() -> Vec<Message> {
     let mut messages: Vec<Message> = entries.collect();
     messages.extend([
         Message::Leading { version: 1, epoch: EPOCH, heard: 0 },
-        Message::Hello { version: 1, attempt: 1, position: position(4), whole: false },
-        Message::Hello { version: 1, attempt: 2, position: position(0), whole: true },
+        Message::Hello { version: 1, attempt: 1, position: position(4), whole: false, packs: true },
+        Message::Hello { version: 1, attempt: 2, position: position(0), whole: true, packs: false },
         Message::Welcome { attempt: 1, epoch: EPOCH },
         Message::Verify { position: position(12), checksums: checksums.clone() },
         Message::Applied { attempt: 1, position: position(12), in_step: true },

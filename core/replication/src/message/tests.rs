@@ -14,7 +14,10 @@ fn examples() -> Vec<(Message, &'static str)> {
     let (cluster_time, wall) = (ClusterTime(5), WallTime(6));
     vec![
         (Message::Leading { version: VERSION, epoch, heard: 4 }, "8200830182030104"),
-        (Message::Hello { version: VERSION, attempt: 2, position, whole: true }, "82018401028282030109f5"),
+        (
+            Message::Hello { version: VERSION, attempt: 2, position, whole: true, packs: true },
+            "82018501028282030109f5f5",
+        ),
         (Message::Welcome { attempt: 2, epoch }, "82028202820301"),
         (
             Message::Entry(Entry { position, cluster_time, wall, deltas: deltas.clone() }),
