@@ -71,18 +71,18 @@ pub enum UnpackError {
 }
 
 impl PackedEntry {
-    /// `replaced` has what each of the entry's objects was, in the same order.
-    pub(crate) fn pack(entry: &Entry, replaced: &[Option<Vec<u8>>]) -> Self {
-        let former = replaced.iter().map(|it| it.as_deref().unwrap_or_default());
+    /// `replaced` has what each of the entry's objects was, in the same order; what it does not have is packed whole.
+    pub fn pack(entry: &Entry, replaced: &[Option<Vec<u8>>]) -> Self {
         let mut changed = BTreeSet::new();
         let mut changes = Vec::with_capacity(entry.deltas.len());
-        for (delta, former) in entry.deltas.iter().zip(former) {
+        for (index, delta) in entry.deltas.iter().enumerate() {
             // The follower unpacks by what was before the entry: of that, the second change of an object knows nothing.
             let is_first = changed.insert(&delta.key);
-            let value = match delta.value.as_deref() {
-                None => Value::Gone,
-                Some(value) if is_first => Value::pack(value, former),
-                Some(value) => Value::Whole(value.to_vec()),
+            let former = replaced.get(index).filter(|_| is_first).map(|former| former.as_deref().unwrap_or_default());
+            let value = match (&delta.value, former) {
+                (None, _) => Value::Gone,
+                (Some(value), Some(former)) => Value::pack(value, former),
+                (Some(value), None) => Value::Whole(value.clone()),
             };
             changes.push(Change { key: delta.key.clone(), value });
         }

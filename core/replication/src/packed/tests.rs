@@ -1,5 +1,7 @@
 use base::{ClusterTime, Epoch, Lsn, NodeIndex, Random, WallTime};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::{PackedEntry, UnpackError, Value};
 use crate::log::Log;
 use crate::message::Message;
@@ -105,4 +107,13 @@ fn damaged_blocks_are_refused() {
         let unpacked = entry.unpack(before.store());
         assert!(unpacked == whole || unpacked == Err(UnpackError::Differs));
     }
+}
+
+/// A block as it was first sent: a match of 190 bytes, 150 back, then ten literals.
+#[test]
+fn the_blocks_of_every_version_are_read() {
+    let value = vec![7; 200];
+    let block = [&[0x0f, 150, 0, 171, 0xa0][..], &[7; 10]].concat();
+    let packed = Value::Block { length: 200, hash: xxh3_64(&value), block };
+    assert_eq!(packed.unpack(&[7; 150]), Ok(Some(value)));
 }

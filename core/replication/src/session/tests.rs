@@ -13,6 +13,7 @@ use crate::stream::{QUEUE_BYTES_MAX, Stream};
 use logs::{A, B, Logs, epoch, object, position};
 
 mod logs;
+mod packing;
 
 #[test]
 fn whoever_speaks_first_they_come_into_step() {
