@@ -210,10 +210,12 @@ impl Daemon {
                 self.read_inbox()?;
             }
             self.read_sip(&mut sip_batch, |index| is_ready(Source::Sip(index)))?;
+            self.read_journal()?;
             if due {
                 self.step(Event::Timeout)?;
+                // It may be what is waited for from now on.
+                self.read_journal()?;
             }
-            self.read_journal()?;
             // After the time that has passed was judged.
             self.claim_again()?;
             self.release_media();
@@ -368,7 +370,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Where nothing waits for it, the node is told with the next stamp, for its status.
+    /// How far the journal is written. Where nothing waits for it, the node is told with the next stamp, for its status.
     fn read_journal(&mut self) -> Result<()> {
         let waits = self.node.waits_for_journal();
         let lsn = self.inbox.journal_written(waits);

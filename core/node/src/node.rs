@@ -314,11 +314,6 @@ impl Node {
         self.cluster.role()
     }
 
-    /// `Event::JournalWritten` is waited for; else it may come as late as it likes.
-    pub fn waits_for_journal(&self) -> bool {
-        self.journal_late || matches!(self.gate(), Gate::Journal { .. })
-    }
-
     /// The role is what it is said to be; after a long sleep it is not, for a moment.
     pub fn is_certain(&self, now: LocalTime) -> bool {
         self.cluster.is_certain(now)
