@@ -70,6 +70,7 @@ fn a_difference_shows_when_the_object_changes() {
     logs.append(A, 1, vec![call("answered")]);
     logs.run(50);
     logs.assert_in_step(A);
-    assert!(VERIFY_ENTRIES > 10, "it is not the verification that found it");
+    // Two entries: it is not the verification that found it.
+    const { assert!(VERIFY_ENTRIES > 2) };
     assert_eq!(logs.count(B, |event| *event == SessionEvent::Differs), 1);
 }
