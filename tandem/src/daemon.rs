@@ -7,6 +7,7 @@
 mod files;
 mod inbox;
 mod interfaces;
+mod readiness;
 mod sip_sockets;
 mod store;
 mod telling;
@@ -26,13 +27,14 @@ use net::clock::{local_now, random, random_bytes, wall_now};
 use net::link::{Link, Received};
 use net::parent::{FromParent, ParentHandle};
 use net::sockets::{Batch, receive_many};
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::PollTimeout;
 use node::cluster::{ResumeActive, Role, Timing};
 use node::{Event, MEDIA_HEARD_EVERY, Node, Now, Operator, Settings};
 
 use crate::setup::Setup;
 use files::{FilesThread, Keeper};
 use inbox::{Inbox, Input};
+use readiness::{Ready, Source, Sources};
 use sip_sockets::SipSockets;
 use telling::Telling;
 use virtual_router::VirtualRouter;
@@ -141,6 +143,7 @@ pub fn run(setup: &Setup) -> Result<()> {
         stamped: LocalTime::ZERO,
         carrier_asked: LocalTime::ZERO,
         media_asked: LocalTime::ZERO,
+        journal_told: base::Lsn::ZERO,
         lost: None,
         woke: false,
     }
@@ -171,6 +174,8 @@ struct Daemon {
     stamped: LocalTime,
     carrier_asked: LocalTime,
     media_asked: LocalTime,
+    /// How far the node believes the journal to be written.
+    journal_told: base::Lsn,
     /// The epoch whose claim to the address was lost and is to be claimed again.
     lost: Option<Epoch>,
     /// The media were asleep and wait.
@@ -185,17 +190,31 @@ impl Daemon {
         self.ask_own_address()?;
         self.world.drop_unused_sockets();
         loop {
-            self.wait()?;
-            // Everything that waits is read before any silence is judged, a lost carrier first of all.
-            self.ask_carrier()?;
-            self.read_links(&mut link_batch)?;
-            self.read_witness(&mut link_batch)?;
-            self.read_vrrp()?;
-            self.read_parent()?;
-            self.read_inbox()?;
-            self.read_sip(&mut sip_batch)?;
-            if self.node.next_timeout().is_some_and(|due| due <= local_now()) {
+            let ready = self.wait()?;
+            // Everything that waits is read before any silence is judged, a lost carrier first of all: when something is
+            // due, even what had nothing a moment ago.
+            let due = self.node.next_timeout().is_some_and(|due| due <= local_now());
+            let is_ready = |source| due || ready.has(source);
+            self.ask_carrier(is_ready(Source::Interfaces))?;
+            self.read_links(&mut link_batch, |index| is_ready(Source::Link(index)))?;
+            if is_ready(Source::Witness) {
+                self.read_witness(&mut link_batch)?;
+            }
+            if is_ready(Source::Router) {
+                self.read_vrrp()?;
+            }
+            if is_ready(Source::Parent) {
+                self.read_parent()?;
+            }
+            if is_ready(Source::Inbox) {
+                self.read_inbox()?;
+            }
+            self.read_sip(&mut sip_batch, |index| is_ready(Source::Sip(index)))?;
+            self.read_journal()?;
+            if due {
                 self.step(Event::Timeout)?;
+                // It may be what is waited for from now on.
+                self.read_journal()?;
             }
             // After the time that has passed was judged.
             self.claim_again()?;
@@ -224,31 +243,29 @@ impl Daemon {
         done
     }
 
-    /// Sleeps until something can be read or is due.
-    fn wait(&self) -> Result<()> {
+    /// Sleeps until something can be read or is due, and tells what can be read.
+    fn wait(&self) -> Result<Ready> {
         let node = self.node.next_timeout();
         let links = self.world.links.iter().map(|peer| peer.link.deadline());
         let due = links.chain(node).chain([self.stamped + STAMP_EVERY]).min().unwrap_or(LocalTime::ZERO);
         let left = due.since(local_now());
-        let mut fds = vec![
-            PollFd::new(self.parent.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
-        ];
-        fds.extend(self.world.interfaces.changes().map(|changes| PollFd::new(changes, PollFlags::POLLIN)));
-        fds.extend(self.world.virtual_router.iter().map(|router| PollFd::new(router.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.world.watchers.witness.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.world.links.iter().map(|peer| PollFd::new(peer.socket.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.world.sip.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)));
+        let mut wait = Sources::default();
+        wait.add(Source::Parent, self.parent.as_fd());
+        wait.add(Source::Inbox, self.inbox.as_fd());
+        self.world.interfaces.changes().into_iter().for_each(|changes| wait.add(Source::Interfaces, changes));
+        self.world.virtual_router.iter().for_each(|router| wait.add(Source::Router, router.as_fd()));
+        self.world.watchers.witness.iter().for_each(|socket| wait.add(Source::Witness, socket.as_fd()));
+        let links = self.world.links.iter().enumerate();
+        links.for_each(|(index, peer)| wait.add(Source::Link(index), peer.socket.as_fd()));
+        self.world.sip.iter().enumerate().for_each(|(index, socket)| wait.add(Source::Sip(index), socket.as_fd()));
         // Rounded up: waking a little late is better than spinning.
         let millis = left.as_micros().div_ceil(1000) as i32;
-        match nix::poll::poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::ZERO)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(error) => Err(error).into_diagnostic().wrap_err("wait for sockets"),
-        }
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::ZERO);
+        wait.wait(timeout).into_diagnostic().wrap_err("wait for sockets")
     }
 
-    fn read_links(&mut self, batch: &mut Batch) -> Result<()> {
-        for index in 0..self.world.links.len() {
+    fn read_links(&mut self, batch: &mut Batch, is_ready: impl Fn(usize) -> bool) -> Result<()> {
+        for index in (0..self.world.links.len()).filter(|index| is_ready(*index)) {
             loop {
                 let mut datagrams = Vec::new();
                 let socket = &self.world.links[index].socket;
@@ -353,8 +370,19 @@ impl Daemon {
         Ok(())
     }
 
-    fn read_sip(&mut self, batch: &mut Batch) -> Result<()> {
-        for index in 0..self.world.sip.len() {
+    /// How far the journal is written. Where nothing waits for it, the node is told with the next stamp, for its status.
+    fn read_journal(&mut self) -> Result<()> {
+        let waits = self.node.waits_for_journal();
+        let lsn = self.inbox.journal_written(waits);
+        if lsn == self.journal_told || !(waits || local_now() >= self.stamped + STAMP_EVERY) {
+            return Ok(());
+        }
+        self.journal_told = lsn;
+        self.step(Event::JournalWritten { lsn })
+    }
+
+    fn read_sip(&mut self, batch: &mut Batch, is_ready: impl Fn(usize) -> bool) -> Result<()> {
+        for index in (0..self.world.sip.len()).filter(|index| is_ready(*index)) {
             let mut datagrams = Vec::new();
             let (local, socket) = self.world.sip.get(index);
             // An error is an ICMP answer to something that we sent; the transaction's own timer sees to it.
@@ -400,9 +428,10 @@ impl Daemon {
         }
     }
 
-    fn ask_carrier(&mut self) -> Result<()> {
+    fn ask_carrier(&mut self, is_ready: bool) -> Result<()> {
         let now = local_now();
-        if !self.world.interfaces.links_changed() && now < self.carrier_asked + CARRIER_EVERY {
+        let changed = is_ready && self.world.interfaces.links_changed();
+        if !changed && now < self.carrier_asked + CARRIER_EVERY {
             return Ok(());
         }
         self.carrier_asked = now;

@@ -2,7 +2,7 @@
 //!
 //! Read `store` and `entry` first (what is replicated), then `log` (its order), `divergence` (what two logs have that
 //! went on apart), `session` (what two logs say to each other), `stream` (how it travels) and `peering` (a stream and a
-//! session that are reset together). `content` and `files` are about files: bytes by hash, sets of them, versions.
+//! session that are reset together). `packed` is the short form of an entry on its way. `content` and `files` are about files: bytes by hash, sets of them, versions.
 
 pub mod content;
 pub mod divergence;
@@ -12,6 +12,7 @@ pub mod log;
 pub mod message;
 #[cfg(test)]
 mod network;
+pub mod packed;
 pub mod peering;
 pub mod session;
 pub mod store;

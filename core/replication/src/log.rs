@@ -37,6 +37,9 @@ pub struct Log {
     /// Bytes of all entries that were ever put into the ring.
     #[n(6)]
     bytes_total: u64,
+    /// What each object of the last entry was before it, so that a follower can be sent the difference.
+    #[n(7)]
+    replaced: Vec<Option<Vec<u8>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -215,6 +218,11 @@ impl Log {
         &self.store
     }
 
+    /// What each object of the last entry was before it, in the order of its changes; empty when there was no entry.
+    pub(crate) fn replaced(&self) -> &[Option<Vec<u8>>] {
+        &self.replaced
+    }
+
     /// The whole state as of now.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
@@ -260,9 +268,7 @@ impl Log {
     }
 
     fn push(&mut self, entry: Entry) -> &Entry {
-        for delta in &entry.deltas {
-            self.store.apply(delta);
-        }
+        self.replaced = entry.deltas.iter().map(|delta| self.store.replace(delta).map(|old| old.to_vec())).collect();
         self.position = entry.position;
         self.cluster_time = self.cluster_time.max(entry.cluster_time);
         self.wall = entry.wall;

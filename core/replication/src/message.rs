@@ -5,6 +5,7 @@ use minicbor::{Decode, Decoder, Encode};
 
 use crate::divergence::{Trail, bounded_trail};
 use crate::entry::{ENTRY_BYTES_MAX, Entry, EntryError, bounded_deltas, check_deltas, encoded};
+use crate::packed::PackedEntry;
 use crate::store::{Checksums, Delta};
 
 #[cfg(test)]
@@ -44,6 +45,9 @@ pub enum Message {
         position: Position,
         #[n(3)]
         whole: bool,
+        /// `Packed` is understood.
+        #[cbor(n(4), default)]
+        packs: bool,
     },
     /// Leader: what comes now answers that attempt.
     #[n(2)]
@@ -107,6 +111,16 @@ pub enum Message {
     /// Either: something of the owner's.
     #[n(10)]
     Opaque(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// Leader: the next entry, to a follower that has said that it `packs`.
+    #[n(11)]
+    Packed(#[n(0)] PackedEntry),
+}
+
+/// Encodes as `Message::Entry`, without a copy of the entry.
+#[derive(Encode)]
+enum Borrowed<'entry> {
+    #[n(3)]
+    Entry(#[n(0)] &'entry Entry),
 }
 
 /// Why bytes are not a message.
@@ -121,6 +135,11 @@ pub enum MessageError {
 }
 
 impl Message {
+    /// The encoding of `Message::Entry` with this entry.
+    pub fn encode_entry(entry: &Entry) -> Vec<u8> {
+        encoded(&Borrowed::Entry(entry))
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         encoded(self)
     }

@@ -64,6 +64,11 @@ impl Store {
 
     /// Sets or removes one object. Removing what is not there changes nothing.
     pub fn apply(&mut self, delta: &Delta) {
+        self.replace(delta);
+    }
+
+    /// As `apply`, and gives what the object was.
+    pub(crate) fn replace(&mut self, delta: &Delta) -> Option<Arc<[u8]>> {
         match &delta.value {
             Some(value) => self.set(&delta.key, value),
             None => self.remove(&delta.key),
@@ -122,25 +127,27 @@ impl Store {
         })
     }
 
-    fn set(&mut self, key: &Key, value: &[u8]) {
+    fn set(&mut self, key: &Key, value: &[u8]) -> Option<Arc<[u8]>> {
         let old = self.objects.insert(key.clone(), Arc::from(value));
-        match old {
-            Some(old) => self.forget(key, &old),
+        match &old {
+            Some(old) => self.forget(key, old),
             None => self.bytes += key.id.len(),
         }
         self.bytes += value.len();
         let checksum = self.checksums.entry(key.kind).or_default();
         checksum.sum = checksum.sum.wrapping_add(object_hash(key, value));
         checksum.count += 1;
+        old
     }
 
-    fn remove(&mut self, key: &Key) {
-        let Some(old) = self.objects.remove(key) else { return };
+    fn remove(&mut self, key: &Key) -> Option<Arc<[u8]>> {
+        let old = self.objects.remove(key)?;
         self.forget(key, &old);
         self.bytes -= key.id.len();
         if self.checksums.get(&key.kind).is_some_and(|checksum| checksum.count == 0) {
             self.checksums.remove(&key.kind);
         }
+        Some(old)
     }
 
     /// Takes an object's old value out of the sums. A kind whose count falls to zero is left for the caller.

@@ -124,7 +124,7 @@ impl Stream {
             return Err(StreamError::NewerGeneration { generation: segment.generation });
         }
         self.sending.acknowledged(now, &segment)?;
-        self.receiving.segment(&segment)
+        self.receiving.segment(now, &segment)
     }
 
     /// The next message from the peer, in the order it was sent.
@@ -137,13 +137,13 @@ impl Stream {
     }
 
     /// What to send now, on every link; call it until it returns `None` at the end of each step and at `deadline`. The
-    /// acknowledgement of all that came rides on the first one.
+    /// acknowledgement of all that came rides on the first one; where nothing is missing, it waits a moment for one.
     pub fn next_datagram(&mut self, now: LocalTime) -> Option<Vec<u8>> {
         let data = self.sending.next(now);
-        if data.is_none() && !self.receiving.acknowledgement_due() {
+        if data.is_none() && self.receiving.acknowledge_at().is_none_or(|at| at > now) {
             return None;
         }
-        let (expected, received, echo) = self.receiving.acknowledgement();
+        let (expected, received, echo) = self.receiving.acknowledgement(now);
         let (sequence, payload) = data.unwrap_or((0, Vec::new()));
         let segment = Segment {
             generation: self.generation,
@@ -159,13 +159,13 @@ impl Stream {
         Some(segment.encode())
     }
 
-    /// When `next_datagram` must be called again though nothing happened: the next retransmission. Zero when something
-    /// can leave at once.
+    /// When `next_datagram` must be called again though nothing happened: for the next retransmission, or for an
+    /// acknowledgement that waits. Zero when something can leave at once.
     pub fn deadline(&self) -> Option<LocalTime> {
-        if self.receiving.acknowledgement_due() || self.sending.can_send_new() {
+        if self.sending.can_send_new() {
             return Some(LocalTime::ZERO);
         }
-        self.sending.deadline()
+        self.sending.deadline().into_iter().chain(self.receiving.acknowledge_at()).min()
     }
 
     /// Bytes that wait to be sent or acknowledged.

@@ -4,6 +4,7 @@ use base::{ClusterTime, Epoch, Incarnation, LocalTime, Lsn, NodeIndex, Position,
 use fuzz::{Mutator, Outcome, Target};
 use replication::files::transfer::Message as Contents;
 use replication::files::{Entry as File, Manifest, Named, Page, Set, Version, VersionId};
+use replication::packed::PackedEntry;
 use replication::{Checkpoint, Delta, Entry, Hash, Key, Log, Message, Peering, Session, Stream};
 
 use crate::CBOR;
@@ -38,8 +39,8 @@ fn messages() -> Vec<Message> {
     let mut messages: Vec<Message> = entries.collect();
     messages.extend([
         Message::Leading { version: 1, epoch: EPOCH, heard: 0 },
-        Message::Hello { version: 1, attempt: 1, position: position(4), whole: false },
-        Message::Hello { version: 1, attempt: 2, position: position(0), whole: true },
+        Message::Hello { version: 1, attempt: 1, position: position(4), whole: false, packs: true },
+        Message::Hello { version: 1, attempt: 2, position: position(0), whole: true, packs: false },
         Message::Welcome { attempt: 1, epoch: EPOCH },
         Message::Verify { position: position(12), checksums: checksums.clone() },
         Message::Applied { attempt: 1, position: position(12), in_step: true },
@@ -54,6 +55,9 @@ fn messages() -> Vec<Message> {
         Message::HandOver { position: position(12) },
         Message::Opaque(b"something".to_vec()),
     ]);
+    // The follower of these messages has come to 12: what follows it is packed by what is there.
+    let next = Entry { position: position(13), deltas: vec![delta(1, 400), delta(2, 40)], ..Entry::default() };
+    messages.push(Message::Packed(PackedEntry::pack(&next, &[Some(vec![1; 40]), None])));
     messages
 }
 

@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use base::Lsn;
 use net::rtp::RtpEvent;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use node::{Answer, Event, Operator};
@@ -22,19 +24,40 @@ pub enum Input {
 pub struct Inbox {
     inputs: Receiver<Input>,
     wake: Arc<EventFd>,
+    journal: Arc<Written>,
 }
 
 #[derive(Clone)]
 pub struct InboxSender {
     inputs: Sender<Input>,
     wake: Arc<EventFd>,
+    journal: Arc<Written>,
+}
+
+/// How far the journal is written. With a standby nothing waits for it, and the loop is not woken for each entry.
+#[derive(Default)]
+struct Written {
+    lsn: AtomicU64,
+    /// The loop is to be woken. Either it sees the number after it has set this, or the journal's thread sees this after
+    /// it has set the number.
+    wanted: AtomicBool,
 }
 
 impl Inbox {
     pub fn new() -> nix::Result<(Self, InboxSender)> {
         let (sender, inputs) = channel();
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
-        Ok((Self { inputs, wake: wake.clone() }, InboxSender { inputs: sender, wake }))
+        let journal = Arc::new(Written::default());
+        let inbox = Self { inputs, wake: wake.clone(), journal: journal.clone() };
+        Ok((inbox, InboxSender { inputs: sender, wake, journal }))
+    }
+
+    /// Says whether it is waited for that the journal is written, and asks how far it is.
+    pub fn journal_written(&self, wanted: bool) -> Lsn {
+        if self.journal.wanted.load(Ordering::Relaxed) != wanted {
+            self.journal.wanted.store(wanted, Ordering::SeqCst);
+        }
+        Lsn(self.journal.lsn.load(Ordering::SeqCst))
     }
 
     /// Everything that waits.
@@ -59,6 +82,10 @@ impl InboxSender {
     fn put(&self, input: Input) {
         // The loop ends only with the process.
         let _ = self.inputs.send(input);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let _ = self.wake.write(1);
     }
 
@@ -71,7 +98,12 @@ impl InboxSender {
 
     pub fn journal(&self, event: JournalEvent) {
         match event {
-            JournalEvent::Written { lsn } => self.event(Event::JournalWritten { lsn }),
+            JournalEvent::Written { lsn } => {
+                self.journal.lsn.store(lsn.0, Ordering::SeqCst);
+                if self.journal.wanted.load(Ordering::SeqCst) {
+                    self.wake();
+                }
+            }
             JournalEvent::Reserved { durable } => self.event(Event::EpochReserved { epoch: durable.reserved }),
             JournalEvent::Failed { operation, errno } => {
                 tracing::error!(operation, error = %std::io::Error::from_raw_os_error(errno), "the disk refuses");
@@ -89,5 +121,33 @@ impl InboxSender {
                 self.put(Input::Woke);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::poll::PollTimeout;
+
+    use super::super::readiness::{Source, Sources};
+    use super::*;
+
+    #[test]
+    fn the_journal_wakes_the_loop_only_where_it_is_waited_for() {
+        let (inbox, sender) = Inbox::new().expect("an inbox");
+        let woken = || {
+            let mut sources = Sources::default();
+            sources.add(Source::Inbox, inbox.as_fd());
+            sources.wait(PollTimeout::ZERO).expect("it can be waited for").has(Source::Inbox)
+        };
+        let written = |lsn| sender.journal(JournalEvent::Written { lsn: Lsn(lsn) });
+        written(1);
+        assert!(!woken());
+        assert_eq!(inbox.journal_written(true), Lsn(1));
+        written(2);
+        assert!(woken() && inbox.take().is_empty());
+        assert_eq!(inbox.journal_written(false), Lsn(2));
+        written(3);
+        assert!(!woken());
+        assert_eq!(inbox.journal_written(false), Lsn(3));
     }
 }

@@ -80,9 +80,24 @@ impl Held {
         self.take_or_bind(format!("link/{address}"), address, options)
     }
 
-    fn rtp_socket(&mut self, local: Option<IpAddr>, address: SocketAddr) -> Result<UdpSocket> {
+    /// The sockets of this port and of the next one. The parent is told of both at once: it is woken for each message.
+    fn rtp_sockets(&mut self, local: Option<IpAddr>, own: IpAddr, port: u16) -> Result<[UdpSocket; 2]> {
         let options = UdpOptions { freebind: true, dscp: Some(DSCP_VOICE), receive_buffer_bytes: None };
-        self.take_or_bind(rtp_name(local, address.port()), address, options)
+        let mut socket = |port| {
+            let name = rtp_name(local, port);
+            let inherited = self.inherited.remove(&name).map(UdpSocket::from);
+            let is_new = inherited.is_none();
+            let socket =
+                inherited.map_or_else(|| bind_udp(SocketAddr::new(own, port), options).into_diagnostic(), Ok)?;
+            Ok::<_, miette::Report>((name, socket, is_new))
+        };
+        let both = [socket(port)?, socket(port.saturating_add(1))?];
+        let new = both.iter().filter(|(_, _, is_new)| *is_new);
+        let new: Vec<_> = new.map(|(name, socket, _)| (name.clone(), socket.as_fd())).collect();
+        if !new.is_empty() {
+            self.parent.hold_many(&new).into_diagnostic()?;
+        }
+        Ok(both.map(|(_, socket, _)| socket))
     }
 
     fn take_or_bind(&mut self, name: String, address: SocketAddr, options: UdpOptions) -> Result<UdpSocket> {
@@ -313,8 +328,7 @@ impl World {
         let (number, local) = (port.port, port.local);
         let own = local.unwrap_or(self.service);
         let open = || -> Result<()> {
-            let rtp = self.held.rtp_socket(local, SocketAddr::new(own, number))?;
-            let rtcp = self.held.rtp_socket(local, SocketAddr::new(own, number.saturating_add(1)))?;
+            let [rtp, rtcp] = self.held.rtp_sockets(local, own, number)?;
             self.rtp.open(port, OwnedFd::from(rtp), OwnedFd::from(rtcp)).into_diagnostic()
         };
         match open() {

@@ -13,6 +13,7 @@ use super::configuration::Refused;
 use crate::action::{Action, Tell};
 use crate::event::Now;
 use crate::files::ConfigRequest;
+use crate::outbox::Gate;
 
 /// The first byte of a datagram between the nodes says what it is.
 pub(crate) const HEARTBEAT: u8 = 1;
@@ -215,6 +216,11 @@ impl Node {
             SessionEvent::Acked { .. } => {}
             SessionEvent::Opaque(bytes) => self.note(now, &bytes),
         }
+    }
+
+    /// `Event::JournalWritten` is waited for, because no peer has what is in the journal; else it may come late.
+    pub fn waits_for_journal(&self) -> bool {
+        self.journal_late || matches!(self.gate(), Gate::Journal { .. })
     }
 
     /// Puts the state as of `position` in place, media ports too.

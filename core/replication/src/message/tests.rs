@@ -4,6 +4,7 @@ use base::{ClusterTime, Epoch, Lsn, NodeIndex, Position, Random, WallTime};
 
 use super::{MESSAGE_BYTES_MAX, Message, MessageError, VERSION};
 use crate::entry::{Entry, EntryError, ID_BYTES_MAX};
+use crate::packed::PackedEntry;
 use crate::store::{Checksum, Delta, Key};
 
 fn examples() -> Vec<(Message, &'static str)> {
@@ -14,7 +15,10 @@ fn examples() -> Vec<(Message, &'static str)> {
     let (cluster_time, wall) = (ClusterTime(5), WallTime(6));
     vec![
         (Message::Leading { version: VERSION, epoch, heard: 4 }, "8200830182030104"),
-        (Message::Hello { version: VERSION, attempt: 2, position, whole: true }, "82018401028282030109f5"),
+        (
+            Message::Hello { version: VERSION, attempt: 2, position, whole: true, packs: true },
+            "82018501028282030109f5f5",
+        ),
         (Message::Welcome { attempt: 2, epoch }, "82028202820301"),
         (
             Message::Entry(Entry { position, cluster_time, wall, deltas: deltas.clone() }),
@@ -26,10 +30,17 @@ fn examples() -> Vec<(Message, &'static str)> {
             Message::SnapshotBegin { position, cluster_time, wall, trail: vec![position] },
             "82068482820301090506818282030109",
         ),
-        (Message::Objects(deltas), "8207818182820461614107"),
+        (Message::Objects(deltas.clone()), "8207818182820461614107"),
         (Message::SnapshotEnd { position, checksums }, "8208828282030109a104821901f402"),
         (Message::HandOver { position }, "8209818282030109"),
         (Message::Opaque(vec![1, 2]), "820a81420102"),
+        (
+            Message::Packed(PackedEntry::pack(
+                &Entry { position, cluster_time, wall, deltas: deltas.clone() },
+                &[Some(vec![7])],
+            )),
+            "820b8184828203010905068182820461618201814107",
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ use base::{Epoch, Position};
 use minicbor::{Decode, Encode};
 
 use super::{Counters, Incoming, SessionError, SessionEvent};
+use crate::entry::Entry;
 use crate::log::{Checkpoint, Log};
 use crate::message::{Message, VERSION};
 use crate::store::{Checksums, Store};
@@ -84,7 +85,7 @@ impl Follower {
     fn hello(&mut self, position: Position, whole: bool) -> Message {
         self.stop();
         self.attempt += 1;
-        Message::Hello { version: VERSION, attempt: self.attempt, position, whole }
+        Message::Hello { version: VERSION, attempt: self.attempt, position, whole, packs: true }
     }
 
     /// Takes nothing more from anybody.
@@ -191,13 +192,9 @@ impl Follower {
         events: &mut Vec<SessionEvent>,
     ) -> bool {
         match message {
-            Message::Entry(entry) => match log.apply(entry) {
-                Ok(entry) => {
-                    events.push(SessionEvent::Applied(entry.clone()));
-                    true
-                }
-                Err(_) => false,
-            },
+            Message::Entry(entry) => take(entry, log, events),
+            // What does not unpack was made from another state than ours.
+            Message::Packed(packed) => packed.unpack(log.store()).is_ok_and(|entry| take(entry, log, events)),
             Message::SnapshotBegin { position, cluster_time, wall, trail } => {
                 self.verified = None;
                 self.intake = Intake::Snapshot(Incoming { position, cluster_time, wall, store: Store::new(), trail });
@@ -243,4 +240,12 @@ impl Follower {
         events.push(SessionEvent::Replaced { orphans, before });
         true
     }
+}
+
+/// The next entry of the log; false when it is not.
+fn take(entry: Entry, log: &mut Log, events: &mut Vec<SessionEvent>) -> bool {
+    let applied = log.apply(entry);
+    let is_next = applied.is_ok();
+    events.extend(applied.ok().cloned().map(SessionEvent::Applied));
+    is_next
 }

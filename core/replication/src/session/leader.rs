@@ -9,6 +9,7 @@ use super::{Counters, SessionEvent};
 use crate::entry::delta_bytes;
 use crate::log::{Checkpoint, Log};
 use crate::message::{Message, VERSION};
+use crate::packed::PackedEntry;
 use crate::store::{Delta, Key};
 use crate::stream::{Stream, StreamError};
 
@@ -53,6 +54,9 @@ pub(super) struct Leader {
     /// The latest attempt of the peer's that has come, in whatever role we were.
     #[n(8)]
     heard: u64,
+    /// The follower reads packed entries.
+    #[n(9)]
+    packs: bool,
 }
 
 /// What the follower is being sent.
@@ -120,8 +124,9 @@ impl Leader {
         events: &mut Vec<SessionEvent>,
     ) {
         match message {
-            Message::Hello { attempt, position, whole, .. } => {
+            Message::Hello { attempt, position, whole, packs, .. } => {
                 let was_in_step = self.in_step;
+                self.packs = packs;
                 self.welcome(attempt, position, whole, log, counters);
                 outbox.push_back(Message::Welcome { attempt, epoch: self.epoch });
                 if let Feed::Snapshot { checkpoint, .. } = &self.feed {
@@ -163,7 +168,10 @@ impl Leader {
             if stream.queued_bytes() >= FEED_QUEUE_BYTES || step_bytes >= FEED_STEP_BYTES {
                 break;
             }
-            let message = Message::Entry(entry.clone()).encode();
+            // What an object was is only known of the last entry: all others are sent by a leader that catches up.
+            let is_last = entry.position == log.position();
+            let packed = (self.packs && is_last).then(|| PackedEntry::pack(entry, log.replaced()));
+            let message = packed.map_or_else(|| Message::encode_entry(entry), |it| Message::Packed(it).encode());
             step_bytes += message.len();
             stream.send(message)?;
             last = entry.position;

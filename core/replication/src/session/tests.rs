@@ -13,6 +13,7 @@ use crate::stream::{QUEUE_BYTES_MAX, Stream};
 use logs::{A, B, Logs, epoch, object, position};
 
 mod logs;
+mod packing;
 
 #[test]
 fn whoever_speaks_first_they_come_into_step() {
@@ -417,7 +418,7 @@ fn every_message_in_every_role_is_survived() {
     let entry = crate::Entry { position: position(1, 1), ..crate::Entry::default() };
     let messages = [
         Message::Leading { version: 1, epoch: epoch(1), heard: 5 },
-        Message::Hello { version: 1, attempt: 1, position: position(9, 9), whole: false },
+        Message::Hello { version: 1, attempt: 1, position: position(9, 9), whole: false, packs: true },
         Message::Welcome { attempt: 1, epoch: epoch(1) },
         Message::Entry(entry),
         Message::Verify { position: position(1, 1), checksums: Default::default() },

@@ -1,11 +1,20 @@
 //! The receiving half: puts segments in order, cuts messages out of them, and knows what to acknowledge.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use base::LocalTime;
 use minicbor::{Decode, Encode};
 
 use super::segment::Segment;
 use super::{BITMAP_SEGMENTS, MESSAGE_BYTES_MAX, RECEIVED_BYTES_MAX, StreamError, WINDOW_SEGMENTS, take_front};
+
+/// How long an acknowledgement waits for something to ride on, when nothing is missing. Far below the shortest wait
+/// before a retransmission, even where a timer comes a millisecond late.
+pub(super) const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(1);
+
+/// Segments after which an acknowledgement waits no longer: a small part of the window, so that a long message flows.
+const UNACKNOWLEDGED_MAX: u32 = 16;
 
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(super) struct Receiving {
@@ -22,8 +31,9 @@ pub(super) struct Receiving {
     messages: VecDeque<Vec<u8>>,
     #[n(4)]
     messages_bytes: usize,
+    /// When the acknowledgement leaves by itself; zero for at once.
     #[n(5)]
-    acknowledgement_due: bool,
+    acknowledge_at: Option<LocalTime>,
     /// The sender's clock on the last segment that brought something new since the last acknowledgement.
     #[n(6)]
     echo: Option<u64>,
@@ -32,6 +42,12 @@ pub(super) struct Receiving {
     sent_latest: u64,
     #[n(8)]
     broken: bool,
+    /// When the segment of `echo` came: what its acknowledgement waits is no part of the round trip.
+    #[n(9)]
+    echo_came: LocalTime,
+    /// Segments since the last acknowledgement.
+    #[n(10)]
+    unacknowledged: u32,
 }
 
 impl Default for Receiving {
@@ -42,17 +58,19 @@ impl Default for Receiving {
             partial: VecDeque::new(),
             messages: VecDeque::new(),
             messages_bytes: 0,
-            acknowledgement_due: false,
+            acknowledge_at: None,
             echo: None,
             sent_latest: 0,
             broken: false,
+            echo_came: LocalTime::ZERO,
+            unacknowledged: 0,
         }
     }
 }
 
 impl Receiving {
     /// Takes the data of one datagram.
-    pub fn segment(&mut self, segment: &Segment) -> Result<(), StreamError> {
+    pub fn segment(&mut self, now: LocalTime, segment: &Segment) -> Result<(), StreamError> {
         if self.broken {
             return Err(StreamError::Broken);
         }
@@ -67,8 +85,13 @@ impl Receiving {
         if ahead >= WINDOW_SEGMENTS || self.messages_bytes > RECEIVED_BYTES_MAX {
             return Ok(());
         }
-        self.acknowledgement_due = true;
+        self.unacknowledged += 1;
+        // A gap is told at once, and so is that it is closed: the sender waits for either.
+        let waits = ahead == 0 && self.early.is_empty() && self.unacknowledged < UNACKNOWLEDGED_MAX;
+        let at = if waits { now + ACKNOWLEDGE_AFTER } else { LocalTime::ZERO };
+        self.acknowledge_at = Some(self.acknowledge_at.map_or(at, |earlier| earlier.min(at)));
         self.echo = Some(segment.sent);
+        self.echo_came = now;
         self.sent_latest = self.sent_latest.max(segment.sent);
         if ahead > 0 {
             self.early.insert(segment.sequence, segment.payload.to_vec());
@@ -93,26 +116,29 @@ impl Receiving {
         !self.messages.is_empty()
     }
 
-    pub fn acknowledgement_due(&self) -> bool {
-        self.acknowledgement_due
+    /// When an acknowledgement leaves though there is nothing else to say.
+    pub fn acknowledge_at(&self) -> Option<LocalTime> {
+        self.acknowledge_at
     }
 
     /// The next expected sequence, the bitmap of those after it, and the echo. Nothing is due afterwards.
-    pub fn acknowledgement(&mut self) -> (u64, u64, Option<u64>) {
-        self.acknowledgement_due = false;
+    pub fn acknowledgement(&mut self, now: LocalTime) -> (u64, u64, Option<u64>) {
+        self.acknowledge_at = None;
+        self.unacknowledged = 0;
+        let waited = now.since(self.echo_came).as_micros() as u64;
         let bits = self.early.range(self.expected..=self.expected.saturating_add(BITMAP_SEGMENTS as u64));
         let received = bits.fold(0_u64, |bits, (sequence, _)| match sequence - self.expected {
             0 => bits,
             ahead => bits | 1 << (ahead - 1),
         });
-        (self.expected, received, self.echo.take())
+        (self.expected, received, self.echo.take().map(|sent| sent.saturating_add(waited)))
     }
 
     /// The copy from another link needs no answer. A segment that was sent again does: its sender missed ours.
     fn double(&mut self, segment: &Segment) {
         if segment.sent > self.sent_latest {
             self.sent_latest = segment.sent;
-            self.acknowledgement_due = true;
+            self.acknowledge_at = Some(LocalTime::ZERO);
         }
     }
 

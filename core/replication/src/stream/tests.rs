@@ -131,13 +131,53 @@ fn what_is_sent_in_one_step_leaves_in_one_step_and_is_acknowledged_once() {
     assert_eq!(ends.network.sent, (50 * 104_u64).div_ceil(PAYLOAD_BYTES_MAX as u64));
     let data = ends.network.sent;
     ends.step();
-    ends.drain();
     assert_eq!(ends.received[1].len(), 50);
+    ends.drain();
+    assert_eq!(ends.network.sent, data, "it waits for something to ride on");
+    ends.step();
+    ends.drain();
     assert_eq!(ends.network.sent, data + 1, "one acknowledgement for all");
     ends.run(1_000);
     assert_eq!(ends.network.sent, data + 1);
     assert_eq!(ends.streams[0].deadline(), None);
     assert_eq!(ends.streams[0].rtt(), Some(Duration::from_micros(300)));
+}
+
+#[test]
+fn an_acknowledgement_rides_on_what_is_said_next() {
+    let mut ends = Ends::new(Network::perfect());
+    for round in 1..=20 {
+        ends.send(0, b"there");
+        ends.step();
+        ends.send(1, b"back");
+        ends.step();
+        assert_eq!((ends.received[0].len(), ends.received[1].len()), (round, round));
+        ends.drain();
+        assert_eq!(ends.network.sent, 2 * round as u64);
+    }
+    ends.run(1_000);
+    assert_eq!(ends.network.sent, 41, "the last one is acknowledged by itself");
+    assert_eq!(ends.streams[1].rtt(), Some(Duration::from_micros(300)), "what it waited does not count");
+}
+
+#[test]
+fn a_long_message_is_acknowledged_on_the_way_and_a_gap_at_once() {
+    let now = LocalTime::from_millis(1);
+    let (mut stream, mut peer) = (Stream::new(OWN, PEER, 1), Stream::new(PEER, OWN, 1));
+    assert_eq!(stream.send(vec![7; 40 * PAYLOAD_BYTES_MAX]), Ok(()));
+    let mut datagrams: Vec<_> = std::iter::from_fn(|| stream.next_datagram(now)).collect();
+    let last = datagrams.pop().expect("there are more than forty");
+    let told = datagrams.iter().filter(|datagram| {
+        assert_eq!(peer.datagram(now, datagram), Ok(()));
+        peer.next_datagram(now).is_some()
+    });
+    assert_eq!(told.count(), 2);
+    assert_eq!(stream.send(b"after".to_vec()), Ok(()));
+    let after = stream.next_datagram(now).expect("it leaves at once");
+    for datagram in [after, last] {
+        assert_eq!(peer.datagram(now, &datagram), Ok(()));
+        assert!(peer.next_datagram(now).is_some(), "a gap, and that it is closed");
+    }
 }
 
 #[test]
@@ -152,9 +192,10 @@ fn the_copy_from_the_other_link_is_not_acknowledged_again() {
     };
     let now = ends.network.now;
     assert_eq!(ends.streams[1].datagram(now, &datagram), Ok(()));
+    let now = ends.streams[1].deadline().expect("it is to be acknowledged");
     assert!(ends.streams[1].next_datagram(now).is_some());
     assert_eq!(ends.streams[1].datagram(now, &datagram), Ok(()));
-    assert_eq!(ends.streams[1].next_datagram(now), None);
+    assert_eq!(ends.streams[1].deadline(), None);
     // Sent again it is: the acknowledgement was lost.
     let later = now + Duration::from_millis(60);
     let again = ends.streams[0].next_datagram(later).expect("it is due");
