@@ -169,6 +169,11 @@ impl Files {
         self.contents.contains_key(&hash)
     }
 
+    /// It is here and can be read.
+    fn is_sound(&self, hash: Hash) -> bool {
+        self.has(hash) && !self.damaged.contains(&hash)
+    }
+
     pub fn part(&self, hash: Hash) -> u64 {
         self.parts.get(&hash).map_or(0, |part| part.len() as u64)
     }
@@ -340,7 +345,7 @@ impl Files {
     /// The disk loses a bit of a content: whoever reads it next finds out. The only copy that there is nobody could mend.
     pub fn damage(&mut self, other: &Self, random: &mut Random) {
         let which = random.below(self.contents.len().max(1) as u64) as usize;
-        let content = self.contents.keys().nth(which).filter(|hash| other.has(**hash));
+        let content = self.contents.keys().nth(which).filter(|hash| other.is_sound(**hash));
         self.damaged.extend(content);
     }
 }

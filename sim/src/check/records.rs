@@ -20,9 +20,10 @@ pub struct RecordLine {
 /// How far the times of a record may be from what the people saw: clocks that are a little off, and the way.
 const CLOSE_US: u64 = 100_000;
 
-/// How much later something may be recorded when a fault or a lossy network came between: the retransmissions.
+/// How much later something may be recorded when a fault or a lossy network came between: the retransmissions, the fifth
+/// of which leaves after 15.5 s (RFC 3261, section 17.1.1.2).
 const LATE_US: u64 = 2_200_000;
-const LATE_LOSSY_US: u64 = 15_000_000;
+const LATE_LOSSY_US: u64 = 16_000_000;
 
 impl Checks {
     /// Compares all records with all calls. `now_us` is a time at which everything has settled.

@@ -105,6 +105,10 @@ impl Node {
         let id = gathering.id;
         match gathering.progress() {
             Progress::Going => {}
+            // The version itself could not be kept: without it the store would let go of what belongs to it.
+            Progress::Whole if !room.put.contains(&id) => {
+                gathering.again_at.get_or_insert(now.local + AGAIN);
+            }
             Progress::Whole => {
                 if room.whole.len() + room.whole_pages.len() > WHOLE_MAX {
                     room.whole.clear();
@@ -161,6 +165,7 @@ impl Node {
         if let Some(failed) = failed {
             if !fetched {
                 self.room.put.remove(&VersionId(content));
+                self.room.whole.remove(&VersionId(content));
             }
             self.configuration_trouble(format!("cannot keep the content {}: {failed}", content.short()));
         }
