@@ -79,6 +79,8 @@ fn a_pair_tells_of_a_dead_standby_and_of_a_takeover() {
     let cleared = wait_for("the all-clear", || lines(&bell).get(1).cloned());
     assert_eq!(cleared["alarm"], "protected");
 
+    // On a busy machine the parent may have given a daemon up before.
+    let begun = starts(&lab);
     let daemon = lab.nodes[0].daemon().expect("a daemon");
     lab.nodes[0].signal(daemon, Signal::SIGKILL).expect("a kill");
     let takeover = wait_for("the takeover", || {
@@ -93,10 +95,14 @@ fn a_pair_tells_of_a_dead_standby_and_of_a_takeover() {
     let streamed = lines(&lab.directory.join("b/stream"));
     let numbers: Vec<u64> = streamed.iter().filter_map(|event| event["number"].as_u64()).collect();
     assert!(numbers.len() > 5 && numbers.is_sorted(), "{numbers:?}");
-    let after = lab.nodes[0].ask_lines("events").expect("events");
-    let starts = after.iter().filter(|event| event["kind"] == "started").count();
-    assert_eq!(starts, 2, "events outlive the daemon that was killed");
+    assert!(begun > 0 && starts(&lab) > begun, "events outlive the daemon that was killed");
     maintenance(&mut lab);
+}
+
+/// How often node a has told that its daemon started.
+fn starts(lab: &Lab) -> usize {
+    let events = lab.nodes[0].ask_lines("events").expect("events");
+    events.iter().filter(|event| event["kind"] == "started").count()
 }
 
 /// Node b serves. It is drained, switched off for longer than the alarm waits, and put back into service.
