@@ -9,7 +9,7 @@ mod silence;
 mod split;
 mod sweep;
 
-use phone::{CallKey, CallState, Method, Phone, PhoneEvent, Violation};
+use phone::{CallKey, CallState, EndReason, Method, Phone, PhoneEvent, Violation};
 
 use crate::conversation::Conversation;
 
@@ -194,7 +194,10 @@ impl Checks {
 
     fn state(&mut self, now_us: u64, phone: usize, seen: &Phone, key: CallKey, state: CallState) {
         let found = self.find(phone, key).or_else(|| self.begin(now_us, phone, seen, key));
-        let Some((at, side)) = found else { return };
+        let Some((mut at, side)) = found else { return };
+        if side == 1 && state == (CallState::Ended { reason: EndReason::PeerCancelled }) {
+            at = self.rang_late(at);
+        }
         let end = &mut self.conversations[at].sides[side];
         end.state = state;
         match state {

@@ -537,6 +537,7 @@ impl Node {
             self.keep_alone_since(None);
             self.actions.push(Action::Tell(Tell::Protected { unprotected: lasted }));
             self.store_records_again();
+            self.end_intake();
         } else {
             self.actions.push(Action::Tell(Tell::Unprotected { cause: self.unprotected_because() }));
         }

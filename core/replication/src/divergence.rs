@@ -80,6 +80,11 @@ impl Changes {
         Some(self.until == log.position())
     }
 
+    /// Lets go of so many objects, when all of them are of no use any more. False when none was left.
+    pub fn discard(&mut self, count: usize) -> bool {
+        (0..count).all(|_| self.objects.pop_first().is_some())
+    }
+
     fn take(&mut self, delta: &Delta) {
         let parted = self.objects.entry(delta.key.clone()).or_insert_with(|| Parted {
             key: delta.key.clone(),

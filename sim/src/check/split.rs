@@ -33,6 +33,22 @@ impl Checks {
         matches!((half(0), half(1)), (Some(caller), Some(callee)) if caller != callee)
     }
 
+    /// A call that its caller gave up while the network was apart may ring after the one that he made next, and is then
+    /// cancelled: what rang was the older one. Gives which conversation it was.
+    pub(super) fn rang_late(&mut self, at: usize) -> usize {
+        let (before, from) = self.conversations.split_at_mut(at);
+        let Some(rang) = from.first_mut().filter(|call| call.torn && call.gave_up_us().is_none()) else { return at };
+        let is_older = |call: &Conversation| {
+            let phones = |call: &Conversation| call.sides.each_ref().map(|side| side.phone);
+            call.torn && call.gave_up_us().is_some() && call.callee().key.is_none() && phones(call) == phones(rang)
+        };
+        let Some(older) = before.iter().rposition(is_older) else { return at };
+        if let Some(given_up) = before.get_mut(older) {
+            std::mem::swap(&mut given_up.sides[1], &mut rang.sides[1]);
+        }
+        older
+    }
+
     /// Audio of a call between the halves, whose other end hears only after the heal that it is over.
     pub(super) fn is_of_torn(&self, now_us: u64, mark: Mark) -> bool {
         let torn = self.conversations.iter().any(|call| call.id == mark.call && call.torn);

@@ -271,11 +271,10 @@ impl Node {
         if room.holds.is_none() {
             room.holds = Some(None);
         }
-        match room.edit.as_mut() {
-            Some(edit) if edit.version.manifest == version.manifest && edit.reported == version.parents => {
-                edit.problems = problems;
-            }
-            _ => {
+        let same = |edit: &&mut Edit| edit.version.manifest == version.manifest && edit.reported == version.parents;
+        match room.edit.as_mut().filter(same) {
+            Some(edit) => edit.problems = problems,
+            None => {
                 if let Some(edit) = room.edit.take().filter(|edit| edit.problems.is_empty()) {
                     room.lineage.push(edit.id);
                     let many = room.lineage.len().saturating_sub(LINEAGE_MAX);
@@ -284,12 +283,12 @@ impl Node {
                 room.put.insert(version.id());
                 room.proposed_at = None;
                 room.edit = Some(Edit { id: version.id(), reported: version.parents.clone(), version, problems });
+                // What could not be made of the folder because of the edit before is another thing now.
+                room.running = None;
             }
         }
-        // What could not be made of the folder because of the edit is another thing now.
-        room.running = None;
         if let Some(number) = asked_by {
-            room.forgiven = true;
+            (room.forgiven, room.running) = (true, None);
             self.waits_for_folder(now, number);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pbx::configuration::Configuration;
-use replication::Log;
+use replication::{Changes, Log};
 
 use super::Node;
 
@@ -21,6 +21,8 @@ enum Waste {
     Log(Box<Log>),
     /// Other files have taken its place.
     Configuration(Box<Configuration>),
+    /// A merge has come to its end.
+    Changes(Changes),
 }
 
 impl Discarded {
@@ -33,6 +35,10 @@ impl Discarded {
         self.0.extend(Arc::into_inner(configuration).map(|it| Waste::Configuration(Box::new(it))));
     }
 
+    pub(super) fn changes(&mut self, changes: Changes) {
+        self.0.push_back(Waste::Changes(changes));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -42,6 +48,7 @@ impl Discarded {
             None => return,
             Some(Waste::Log(log)) => log.discard(DISCARD_STEP),
             Some(Waste::Configuration(configuration)) => configuration.discard(DISCARD_STEP),
+            Some(Waste::Changes(changes)) => changes.discard(DISCARD_STEP),
         };
         if !left {
             self.0.pop_front();

@@ -186,12 +186,19 @@ impl Node {
 
     /// As active: what the other node did alone is taken in, as soon as it is known what became of it here.
     pub(super) fn orphans_offered(&mut self, now: Now, number: u32, fork: Option<Position>, objects: Vec<Parted>) {
-        if number == 0 {
-            self.repeated = Repeated::default();
-            self.intake.changes = None;
-        }
         self.intake.part = Some(Part { number, fork, objects });
         self.take_part(now);
+    }
+
+    /// What a former life of the other node offered is not taken: the next one offers anew.
+    pub(super) fn forget_part(&mut self) {
+        self.intake.part = None;
+    }
+
+    /// Nothing is offered any more: what became of the objects here is let go of.
+    pub(super) fn end_intake(&mut self) {
+        let intake = std::mem::take(&mut self.intake);
+        intake.changes.into_iter().for_each(|changes| self.discarded.changes(changes));
     }
 
     pub(super) fn has_part_to_take(&self) -> bool {
@@ -203,7 +210,11 @@ impl Node {
     pub(super) fn take_part(&mut self, now: Now) {
         // Whoever does not serve any more takes nothing in; the other node begins anew with whoever does.
         let Some(part) = self.intake.part.take().filter(|_| self.cluster.role() == Role::Active) else { return };
-        let known = self.intake.changes.take().filter(|changes| Some(changes.fork()) == part.fork);
+        let (known, of_another) = match self.intake.changes.take() {
+            Some(changes) if Some(changes.fork()) == part.fork => (Some(changes), None),
+            other => (None, other),
+        };
+        of_another.into_iter().for_each(|changes| self.discarded.changes(changes));
         let mut changes = known.or_else(|| part.fork.map(Changes::since));
         let whole = changes.as_mut().and_then(|changes| changes.catch_up(&self.log, HISTORY_STEP));
         if whole == Some(false) {
@@ -211,6 +222,10 @@ impl Node {
             return;
         }
         let changes = changes.filter(|_| whole.is_some());
+        if part.number == 0 {
+            // Not when it comes: it may come again while the parts after it are on their way.
+            self.repeated = Repeated::default();
+        }
         let history = match (&changes, part.fork) {
             (Some(changes), _) => History::Known(changes.objects()),
             // It has looked for those that it made alone.

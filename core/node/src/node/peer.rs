@@ -21,8 +21,9 @@ const LOG: u8 = 2;
 /// From here on: what is for people only, and may be lost.
 pub(super) const ABOUT: u8 = 16;
 
-/// Datagrams of the log that one step makes; the stream's deadline brings the next ones.
-const DATAGRAMS_STEP: usize = 64;
+/// Datagrams of the log that one step makes: more than a round of repetitions has, which is to be one round. The stream's
+/// deadline brings the next ones.
+const DATAGRAMS_STEP: usize = 96;
 
 /// What the nodes tell each other besides the log.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -143,6 +144,7 @@ impl Node {
             return;
         }
         self.rest_of_log(now);
+        self.forget_part();
         self.peering_with = incarnation;
         if let Some(offer) = self.offer.as_mut() {
             // What the one before had taken, it may have lost when it died.

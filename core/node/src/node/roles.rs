@@ -132,5 +132,6 @@ impl Node {
             self.put_back(now, changed);
         }
         self.stop_waits_until = None;
+        self.end_intake();
     }
 }

@@ -89,6 +89,10 @@ impl Node {
                 if !here {
                     self.room.is_broken(version);
                 }
+                // The store may have lost the version of the edit, without which nobody knows the folder for it.
+                if let Some(edit) = &self.room.edit {
+                    self.room.put.remove(&edit.id);
+                }
                 self.configuration_trouble(format!("cannot take version {}: {failed}", version.0.short()));
             }
         }

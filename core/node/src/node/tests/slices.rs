@@ -158,3 +158,36 @@ fn what_was_replaced_is_let_go_of_in_slices() {
     }
     assert!((4..10).contains(&steps), "600 entries and 600 objects: {steps}");
 }
+
+#[test]
+fn an_offer_that_comes_again_does_not_begin_anew_with_what_became_of_the_objects_here() {
+    let mut pair = Pair::protected();
+    let now = pair.now;
+    let node = &mut pair.nodes[0];
+    let fork = node.log.position();
+    (0..600).for_each(|number| write(node, vec![binding(number)]));
+    let mut slices = 1;
+    node.orphans_offered(now, 0, Some(fork), Vec::new());
+    while node.has_part_to_take() {
+        node.orphans_offered(now, 0, Some(fork), Vec::new());
+        slices += 1;
+        assert!(slices < 10, "it comes to an end");
+    }
+    assert_eq!((slices, node.orphans_taken.take()), (3, Some(0)));
+    node.orphans_offered(now, 0, Some(fork), Vec::new());
+    assert_eq!((node.has_part_to_take(), node.orphans_taken), (false, Some(0)), "once more: it is known already");
+    node.end_intake();
+    assert!(!node.discarded.is_empty(), "it goes bit by bit");
+}
+
+#[test]
+fn what_a_former_life_of_the_peer_offered_is_not_taken() {
+    let mut pair = Pair::protected();
+    let now = pair.now;
+    let node = &mut pair.nodes[0];
+    let fork = node.log.position();
+    (0..600).for_each(|number| write(node, vec![binding(number)]));
+    node.orphans_offered(now, 0, Some(fork), Vec::new());
+    node.peer_up(now, Incarnation(7));
+    assert!(!node.has_part_to_take());
+}

@@ -63,6 +63,15 @@ fn a_sweep_looks_at_each_object_once_whatever_the_slices_and_drops_what_is_gone(
 }
 
 #[test]
+fn a_sweep_looks_at_fewer_objects_where_many_leave() {
+    let mut world = full(5);
+    let now = world.now();
+    let last = world.pbx.sweep(now, None, 17, |_, _| false);
+    assert!(last.is_some());
+    assert_eq!(world.pbx.records_count(), 3, "two of five records left");
+}
+
+#[test]
 fn a_sweep_goes_on_behind_an_object_that_has_left_meanwhile() {
     let mut world = full(5);
     let now = world.now();
