@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::{Epoch, Position};
 use minicbor::{Decode, Decoder, Encode, decode};
 
+use crate::bounded::bounded_list;
 use crate::log::Log;
 use crate::store::{Delta, Key};
 
@@ -150,12 +151,5 @@ impl Log {
 
 /// Reads a trail within its bound.
 pub(crate) fn bounded_trail<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Trail, decode::Error> {
-    let mut trail = Trail::new();
-    for position in d.array_iter_with(context)? {
-        if trail.len() == TRAIL_MAX {
-            return Err(decode::Error::message("too long a trail"));
-        }
-        trail.push(position?);
-    }
-    Ok(trail)
+    bounded_list(d, context, TRAIL_MAX, "too long a trail")
 }

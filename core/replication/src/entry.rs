@@ -4,6 +4,7 @@ use base::limits::OBJECT_BYTES_MAX;
 use base::{ClusterTime, Position, WallTime};
 use minicbor::{Decode, Decoder, Encode, decode};
 
+use crate::bounded::bounded_list;
 use crate::store::Delta;
 
 #[cfg(test)]
@@ -120,14 +121,7 @@ fn deltas_bytes(deltas: &[Delta]) -> usize {
 
 /// Reads at most `DELTAS_MAX` changes, and stops before the vector grows beyond that.
 pub(crate) fn bounded_deltas<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<Delta>, decode::Error> {
-    let mut deltas = Vec::new();
-    for delta in d.array_iter_with(context)? {
-        if deltas.len() == DELTAS_MAX {
-            return Err(decode::Error::message("too many changes"));
-        }
-        deltas.push(delta?);
-    }
-    Ok(deltas)
+    bounded_list(d, context, DELTAS_MAX, "too many changes")
 }
 
 /// Encoding into memory cannot fail, so there is no error to hand on.

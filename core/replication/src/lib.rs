@@ -4,6 +4,7 @@
 //! went on apart), `session` (what two logs say to each other), `stream` (how it travels) and `peering` (a stream and a
 //! session that are reset together). `packed` is the short form of an entry on its way. `content` and `files` are about files: bytes by hash, sets of them, versions.
 
+mod bounded;
 pub mod content;
 pub mod divergence;
 pub mod entry;

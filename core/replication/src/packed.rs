@@ -12,6 +12,7 @@ use lz4_flex::block::{compress_with_dict, decompress_into_with_dict};
 use minicbor::{Decode, Decoder, Encode, decode};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::bounded::bounded_list;
 use crate::entry::{DELTAS_MAX, ENTRY_BYTES_MAX, Entry};
 use crate::store::{Delta, Key, Store};
 
@@ -143,12 +144,5 @@ impl Value {
 
 /// Reads at most `DELTAS_MAX` changes, and stops before the vector grows beyond that.
 fn bounded_changes<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<Change>, decode::Error> {
-    let mut changes = Vec::new();
-    for change in d.array_iter_with(context)? {
-        if changes.len() == DELTAS_MAX {
-            return Err(decode::Error::message("too many changes"));
-        }
-        changes.push(change?);
-    }
-    Ok(changes)
+    bounded_list(d, context, DELTAS_MAX, "too many changes")
 }

@@ -76,7 +76,6 @@ impl Scene {
             && let Some(crowd) = &self.crowd
         {
             let at_first = self.usages()?;
-            let register = |phone| (phone, PhoneCommand::Register);
             let (registered, register_ms) = bring(crowd, crowd.count(), register)?;
             thread::sleep(SETTLE);
             let after_registrations = self.usages()?;
@@ -115,7 +114,7 @@ impl Scene {
     /// So many phones register again, all of them at once.
     pub(super) fn begin_avalanche(&self, phones: usize) -> Result<Option<Avalanche>, LabError> {
         let Some(crowd) = self.crowd.as_ref().filter(|_| phones > 0) else { return Ok(None) };
-        let begun = crowd.begins(phones, (0..phones).map(|phone| (phone, PhoneCommand::Register)))?;
+        let begun = crowd.begins(phones, (0..phones).map(register))?;
         Ok(Some(Avalanche { phones, begun }))
     }
 
@@ -171,6 +170,10 @@ fn bring(
     tally.good += rest.good;
     tally.bad += rest.bad;
     Ok((tally, taken_ms))
+}
+
+fn register(phone: usize) -> (usize, PhoneCommand) {
+    (phone, PhoneCommand::Register)
 }
 
 fn dial(caller: usize) -> (usize, PhoneCommand) {

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Decoder, Encode, decode};
 
 use super::{FilesError, PARTS, whole};
+use crate::bounded::bounded_list;
 use crate::content::{CONTENT_BYTES_MAX, Hash};
 use crate::entry::encoded;
 
@@ -140,12 +141,5 @@ pub fn diff(before: &[Entry], after: &[Entry]) -> Vec<Change> {
 
 /// Stops before the list grows beyond its bound.
 fn bounded_entries<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<Entry>, decode::Error> {
-    let mut entries = Vec::new();
-    for entry in d.array_iter_with(context)? {
-        if entries.len() == ENTRIES_MAX {
-            return Err(decode::Error::message("too many files in a page"));
-        }
-        entries.push(entry?);
-    }
-    Ok(entries)
+    bounded_list(d, context, ENTRIES_MAX, "too many files in a page")
 }

@@ -6,6 +6,7 @@ use minicbor::{Decode, Decoder, Encode, decode};
 
 use super::entry::{Entry, PAGE_BYTES_MAX, Page, part_of};
 use super::{FilesError, whole};
+use crate::bounded::bounded_list;
 use crate::content::Hash;
 use crate::entry::encoded;
 
@@ -108,12 +109,5 @@ impl Set {
 }
 
 fn bounded_pages<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<Hash>, decode::Error> {
-    let mut pages = Vec::new();
-    for page in d.array_iter_with(context)? {
-        if pages.len() == PARTS {
-            return Err(decode::Error::message("too many pages in a manifest"));
-        }
-        pages.push(page?);
-    }
-    Ok(pages)
+    bounded_list(d, context, PARTS, "too many pages in a manifest")
 }

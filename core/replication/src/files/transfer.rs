@@ -15,6 +15,7 @@ use std::time::Duration;
 use base::LocalTime;
 use minicbor::{Decode, Decoder, Encode, decode};
 
+use crate::bounded::bounded_list;
 use crate::content::{CONTENT_BYTES_MAX, Hash};
 
 #[cfg(test)]
@@ -328,12 +329,5 @@ fn millionths(bytes: u64) -> i128 {
 }
 
 fn bounded_have<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<Hash>, decode::Error> {
-    let mut contents = Vec::new();
-    for content in d.array_iter_with(context)? {
-        if contents.len() == HAVE_MAX {
-            return Err(decode::Error::message("too many contents are confirmed at once"));
-        }
-        contents.push(content?);
-    }
-    Ok(contents)
+    bounded_list(d, context, HAVE_MAX, "too many contents are confirmed at once")
 }

@@ -7,6 +7,7 @@ use base::WallTime;
 use minicbor::{Decode, Decoder, Encode, decode};
 
 use super::{FilesError, whole};
+use crate::bounded::bounded_list;
 use crate::content::Hash;
 use crate::entry::encoded;
 
@@ -91,12 +92,5 @@ impl fmt::Display for VersionId {
 }
 
 fn bounded_parents<C>(d: &mut Decoder<'_>, context: &mut C) -> Result<Vec<VersionId>, decode::Error> {
-    let mut parents = Vec::new();
-    for parent in d.array_iter_with(context)? {
-        if parents.len() == PARENTS_MAX {
-            return Err(decode::Error::message("too many parents of a version"));
-        }
-        parents.push(parent?);
-    }
-    Ok(parents)
+    bounded_list(d, context, PARENTS_MAX, "too many parents of a version")
 }

@@ -41,6 +41,14 @@ fn replaced() -> Pair {
     pair
 }
 
+/// Node a with 600 entries since a fork.
+fn gone_on() -> (Pair, base::Position) {
+    let mut pair = Pair::protected();
+    let fork = pair.nodes[0].log.position();
+    (0..600).for_each(|number| write(&mut pair.nodes[0], vec![binding(number)]));
+    (pair, fork)
+}
+
 fn registrations(pair: &Pair) -> usize {
     pair.nodes[1].pbx.registrations()
 }
@@ -161,11 +169,9 @@ fn what_was_replaced_is_let_go_of_in_slices() {
 
 #[test]
 fn an_offer_that_comes_again_does_not_begin_anew_with_what_became_of_the_objects_here() {
-    let mut pair = Pair::protected();
+    let (mut pair, fork) = gone_on();
     let now = pair.now;
     let node = &mut pair.nodes[0];
-    let fork = node.log.position();
-    (0..600).for_each(|number| write(node, vec![binding(number)]));
     let mut slices = 1;
     node.orphans_offered(now, 0, Some(fork), Vec::new());
     while node.has_part_to_take() {
@@ -182,11 +188,9 @@ fn an_offer_that_comes_again_does_not_begin_anew_with_what_became_of_the_objects
 
 #[test]
 fn what_a_former_life_of_the_peer_offered_is_not_taken() {
-    let mut pair = Pair::protected();
+    let (mut pair, fork) = gone_on();
     let now = pair.now;
     let node = &mut pair.nodes[0];
-    let fork = node.log.position();
-    (0..600).for_each(|number| write(node, vec![binding(number)]));
     node.orphans_offered(now, 0, Some(fork), Vec::new());
     node.peer_up(now, Incarnation(7));
     assert!(!node.has_part_to_take());
